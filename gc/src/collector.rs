@@ -1,0 +1,342 @@
+//! One heap's collector: the handle embedding layers hold, and the state its threads share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::barrier::{self, Barrier, Mechanism, cards::CardTable};
+use crate::config::{Config, Log, Zeal};
+use crate::cycle;
+use crate::cycle::defect::Defect;
+use crate::cycle::pacer::Pacer;
+use crate::cycle::rendezvous::{Party, Rendezvous};
+use crate::error::{BarrierError, MemoryError};
+use crate::heap::Heap;
+use crate::layout::BLOCK;
+use crate::mark::team::Team;
+use crate::mark::tracer::Tracer;
+use crate::model::{ObjectModel, RootSource};
+use crate::mutator::Mutator;
+use crate::sys::kernel::Kernel;
+use crate::sys::limits;
+use crate::telemetry::{EventListener, HeapCreated, Reason, Stats, Summary};
+
+/// Why a heap could not be created.
+#[derive(Debug, thiserror::Error)]
+pub enum HeapError {
+    /// The address range or its tables.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// The mechanism that was asked for.
+    #[error(transparent)]
+    Barrier(#[from] BarrierError),
+    /// A thread of the collector.
+    #[error("cannot start a collector thread: {0}; is the limit on threads reached (RLIMIT_NPROC, pids cgroup)?")]
+    Thread(#[source] std::io::Error),
+}
+
+/// What is shared by mutators, the cycle and the workers of one heap.
+///
+/// Field order is drop order: the team ends first, then the barrier lets go of the memory, then the memory goes.
+pub struct Shared {
+    team: Team,
+    barrier: Box<dyn Barrier>,
+    /// Memory, metadata, objects' places.
+    pub heap: Heap,
+    /// How objects are traced.
+    pub model: Box<dyn ObjectModel>,
+    /// What was configured.
+    pub config: Config,
+    /// Where mutators and collector meet.
+    pub rendezvous: Rendezvous,
+    /// When cycles start.
+    pub pacer: Pacer,
+    /// What happened so far.
+    pub stats: Stats,
+    /// Requests to the collector thread.
+    pub control: Control,
+    /// References that handshakes handed over and marking has not taken yet.
+    pub handed_over: Mutex<Vec<usize>>,
+    globals: Mutex<Vec<Arc<dyn RootSource>>>,
+    listeners: Mutex<Vec<Arc<dyn EventListener>>>,
+    /// For tests: what the cycle does wrong on purpose.
+    pub(crate) defect: Option<Defect>,
+    /// Entries a mark stack may hold.
+    pub(crate) stack_bound: usize,
+}
+
+/// What the collector thread is asked to do.
+#[derive(Default)]
+pub struct Control {
+    state: Mutex<ControlState>,
+    changed: Condvar,
+    /// A mutator waits for memory: no more rounds than necessary.
+    pub hurry: AtomicBool,
+}
+
+#[derive(Default)]
+struct ControlState {
+    requested: Option<Reason>,
+    stop_the_world: bool,
+    running: bool,
+    completed: u64,
+    shutdown: bool,
+}
+
+impl Control {
+    /// Waits for the cycle that runs now, if one does.
+    pub fn wait_while_running(&self) {
+        let mut state = self.state.lock();
+        self.hurry.store(true, Ordering::Relaxed);
+        while state.running {
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Requests a cycle and waits for one that started after this call.
+    pub fn request_and_wait(&self, reason: Reason, stop_the_world: bool) {
+        let mut state = self.state.lock();
+        let target = state.completed + if state.running { 2 } else { 1 };
+        state.requested = Some(reason);
+        state.stop_the_world |= stop_the_world;
+        self.changed.notify_all();
+        while state.completed < target {
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// For the collector thread: the next request, or `None` at the end. Marks a cycle as running.
+    pub fn next(&self) -> Option<(Reason, bool)> {
+        let mut state = self.state.lock();
+        loop {
+            if state.shutdown {
+                return None;
+            }
+            if let Some(reason) = state.requested.take() {
+                state.running = true;
+                self.hurry.store(false, Ordering::Relaxed);
+                return Some((reason, std::mem::take(&mut state.stop_the_world)));
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// For the collector thread: the cycle is over.
+    pub fn completed(&self) {
+        let mut state = self.state.lock();
+        state.running = false;
+        state.completed += 1;
+        // What was requested while it ran only by the pacer or a failed allocation has been answered by it.
+        if matches!(state.requested, Some(Reason::Trigger | Reason::LimitReached)) {
+            state.requested = None;
+        }
+        self.changed.notify_all();
+    }
+
+    fn shut_down(&self) {
+        self.state.lock().shutdown = true;
+        self.changed.notify_all();
+    }
+}
+
+impl Shared {
+    /// How writes are seen.
+    #[inline]
+    pub fn barrier(&self) -> &dyn Barrier {
+        &*self.barrier
+    }
+
+    /// The marking threads.
+    pub fn team(&self) -> &Team {
+        &self.team
+    }
+
+    /// Asks the collector thread for a cycle, without waiting.
+    pub fn request(&self, reason: Reason, hurry: bool) {
+        if hurry {
+            self.control.hurry.store(true, Ordering::Relaxed);
+        }
+        let mut state = self.control.state.lock();
+        if state.running && reason == Reason::Trigger {
+            return;
+        }
+        if state.requested.is_none() {
+            state.requested = Some(reason);
+            self.control.changed.notify_all();
+        }
+    }
+
+    /// What a handshake asks of a mutator: retire its blocks, hand over its roots.
+    pub fn hand_over(&self, party: &Party) {
+        self.retire(party);
+        let mut tracer = Tracer::collecting(&self.heap);
+        party.roots.trace_roots(&mut tracer);
+        self.handed_over.lock().append(&mut tracer.stack);
+    }
+
+    /// Retires the blocks of a mutator. The caller is its thread, or the collector while it is stopped or away.
+    pub fn retire(&self, party: &Party) {
+        // SAFETY: the callers are those that `Party::locals` allows.
+        let locals = unsafe { party.locals() };
+        locals.tracked.retire(&self.heap);
+        locals.leaf.retire(&self.heap);
+    }
+
+    /// The global roots, collected.
+    pub fn global_roots(&self) -> Vec<usize> {
+        let sources = self.globals.lock().clone();
+        let mut tracer = Tracer::collecting(&self.heap);
+        for source in sources {
+            source.trace_roots(&mut tracer);
+        }
+        tracer.stack
+    }
+
+    /// Tells all listeners.
+    pub fn listen(&self, tell: impl Fn(&dyn EventListener)) {
+        let listeners = self.listeners.lock().clone();
+        listeners.iter().for_each(|listener| tell(&**listener));
+    }
+}
+
+/// Nine tenths of the memory this process may use; less where the address space is limited, since a heap reserves six times its
+/// limit of addresses, and tables besides.
+fn default_limit() -> usize {
+    let memory = limits::memory().min(1 << 40) as usize / 10 * 9;
+    limits::address_space().map_or(memory, |addresses| memory.min(addresses as usize / 10))
+}
+
+struct Owner {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.control.shut_down();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the collector thread has already ended the process.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A heap and its collector. Clones are handles to the same heap, which ends with the last handle and mutator.
+#[derive(Clone)]
+pub struct Collector(Arc<Owner>);
+
+impl Collector {
+    /// Reserves a heap and starts its threads.
+    ///
+    /// # Errors
+    ///
+    /// When the address range cannot be reserved, when the mechanism that the configuration names is not available here
+    /// (the error says why, and what would help), or when no thread can be started.
+    pub fn new(config: &Config, model: impl ObjectModel) -> Result<Collector, HeapError> {
+        Collector::with_defect(config, model, None)
+    }
+
+    /// A heap whose cycle does something wrong on purpose, for tests of the tests.
+    #[doc(hidden)]
+    pub fn with_defect(
+        config: &Config,
+        model: impl ObjectModel,
+        defect: Option<Defect>,
+    ) -> Result<Collector, HeapError> {
+        let limit = match config.limit() {
+            Some(limit) => limit as usize,
+            None => default_limit(),
+        };
+        let limit = (limit / BLOCK).max(64) * BLOCK;
+        let target = (config.heap() as usize).min(limit);
+        let name = config.name();
+        let heap = Heap::reserve(config.backing(), limit, name)?;
+        let opened =
+            barrier::open(config.mechanism(), config.backing(), std::slice::from_ref(&heap.tracked.range), &Kernel::real())?;
+        if let Some(reason) = &opened.reason {
+            log::info!("pagemark[{name}] mechanism {}: {reason}", opened.barrier.name());
+            if config.log() != Log::Off {
+                eprintln!("pagemark[{name}] mechanism {}: {reason}", opened.barrier.name());
+            }
+        }
+        // A barrier never calls itself `auto`.
+        let mechanism =
+            Mechanism::ALL.iter().copied().find(|m| m.name() == opened.barrier.name()).unwrap_or(config.mechanism());
+        let team = Team::new(config.markers(), name).map_err(HeapError::Thread)?;
+        let shared = Arc::new(Shared {
+            team,
+            barrier: cycle::defect::wrap(opened.barrier, defect),
+            heap,
+            model: Box::new(model),
+            config: config.clone(),
+            rendezvous: Rendezvous::default(),
+            pacer: Pacer::new(config.growth(), target as u64, limit as u64),
+            stats: Stats::new(name, mechanism, config.backing()),
+            control: Control::default(),
+            handed_over: Mutex::default(),
+            globals: Mutex::default(),
+            listeners: Mutex::default(),
+            defect,
+            stack_bound: if defect == Some(Defect::TinyMarkStack) { 8 } else { 4 << 20 },
+        });
+        let for_thread = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("{name} gc"))
+            .spawn(move || cycle::run(&for_thread))
+            .map_err(HeapError::Thread)?;
+        let collector = Collector(Arc::new(Owner { shared, thread: Some(thread) }));
+        let created =
+            HeapCreated { name, mechanism, backing: config.backing(), limit_bytes: limit as u64 };
+        collector.shared().listen(|listener| listener.heap_created(&created));
+        Ok(collector)
+    }
+
+    /// What its threads share.
+    #[inline(always)]
+    pub fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+
+    /// The calling thread becomes a mutator with the roots that `roots` reports.
+    pub fn attach(&self, roots: Arc<dyn RootSource>) -> Mutator {
+        let count_polls = matches!(self.shared().config.zeal(), Zeal::Safepoint(_));
+        let party = self.shared().rendezvous.join(roots, count_polls);
+        Mutator::new(self.clone(), party)
+    }
+
+    /// Adds roots that belong to no thread. They are traced while mutators run, so the source synchronises itself.
+    pub fn add_global_roots(&self, roots: Arc<dyn RootSource>) {
+        self.shared().globals.lock().push(roots);
+    }
+
+    /// Adds a listener. It is called on collector threads and, for stalls, on mutators.
+    pub fn add_listener(&self, listener: Arc<dyn EventListener>) {
+        self.shared().listeners.lock().push(listener);
+    }
+
+    /// The card table that stores into existing objects must mark: only under `mechanism=cards`.
+    pub fn cards(&self) -> Option<CardTable> {
+        self.shared().barrier().cards()
+    }
+
+    /// The mechanism's name: never `auto`.
+    pub fn mechanism(&self) -> &'static str {
+        self.shared().barrier().name()
+    }
+
+    /// Everything measured so far.
+    pub fn summary(&self) -> Summary {
+        let shared = self.shared();
+        shared.stats.record_heap(shared.pacer.total(), shared.heap.footprint.peak() as u64);
+        shared.stats.snapshot()
+    }
+
+    /// The longest mutator stall, total time stopped and so on can be read from [`Collector::summary`]; this is the time
+    /// mutators waited outside pauses.
+    pub fn total_stall(&self) -> Duration {
+        self.shared().stats.total_stall()
+    }
+}

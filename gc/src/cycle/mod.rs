@@ -1,0 +1,307 @@
+//! The cycle: what the collector thread of a heap does, phase by phase.
+//!
+//! *Incremental update, in rounds.* The colour flips, and everything is white.
+//!
+//! 1. **Handshake.** Each mutator, at its own next safepoint, retires its blocks and hands over its roots. Nobody is stopped. From
+//!    here on mutators allocate in blocks without objects only.
+//! 2. **Arm.** Every page that holds objects and is not armed is armed: one scan, O(pages written since the last cycle) and 0.7 ns for each
+//!    page that is armed still. What the scan reports is ignored, as nothing has been marked yet.
+//! 3. **Mark** from the roots while mutators run. Every page that holds an object the marker reads was armed before, or is *written*
+//!    in the barrier's sense (a block filled since), so whatever a mutator changes behind the marker's back is reported by a later scan.
+//! 4. **Rounds.** Handshake; take the written pages and arm them again; trace again what lies on them, of marked objects; mark from that and from the
+//!    roots. Each round is shorter than the one before if the program lets it, since fewer pages are written in a shorter time
+//!    (bounded dirty sets, adaptive repetition: Endo & Taura, ISMM 2002). When a round finds few pages, or no fewer than the one before, it is the last.
+//! 5. **Pause.** All mutators stop. Roots again, the residual written pages again, close over. Now everything reachable carries the
+//!    colour: a path from a root to a white object would have a first edge from a marked object (or root) to a white one; that
+//!    object was traced, so the edge was stored later, so its page is written and was reported, in a round or now, and then the edge
+//!    was traced. Flip: all blocks are unswept.
+//! 6. **Sweep**, lazily, by mutators that need a block and by this thread.
+//!
+//! Objects are born white. Those reachable at the end are found through the page that refers to them, which is written, or through a root.
+//!
+//! *Stop-the-world*: the same with all mutators stopped from the handshake on, and without arming and rounds: for the mechanism `stop`, and when memory runs out.
+//!
+//! When the kernel refuses a scan half-way, nothing is known about writes any more: the cycle goes to its pause and there traces **every** marked
+//! object again, which is slow and right.
+
+pub mod defect;
+pub mod pacer;
+pub mod rendezvous;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::collector::Shared;
+use crate::config::{Log, Verify};
+use crate::layout::PAGE;
+use crate::mark::item::Item;
+use crate::mark::tracer::Marking;
+use crate::telemetry::{CycleKind, CycleReport, CycleStart, Reason, Round};
+use crate::verify;
+use defect::Defect;
+use pacer::Lesson;
+
+/// A round that finds at most this many written pages is the last: rescanning them takes the pause about 0.1 ms.
+const FEW_PAGES: usize = 128;
+
+/// The collector thread of one heap.
+pub fn run(shared: &Shared) {
+    // A heap whose collector is gone would let its mutators wait for ever, without a word.
+    let bail = AbortOnUnwind;
+    let mut number = 0;
+    while let Some((reason, stop_the_world)) = shared.control.next() {
+        number += 1;
+        let stop_the_world = stop_the_world || !shared.barrier().sees_writes();
+        let report = Cycle::new(shared, number, reason, stop_the_world).run();
+        finish(shared, &report);
+    }
+    std::mem::forget(bail);
+}
+
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        eprintln!("pagemark: the collector thread panicked (see above); the heap cannot be trusted any more, so the process ends");
+        std::process::abort();
+    }
+}
+
+/// After the pause: tell, pace, let waiters go, sweep, give memory back.
+fn finish(shared: &Shared, report: &CycleReport) {
+    let goal = shared
+        .pacer
+        .learn(Lesson { live: report.live_bytes, allocated_during: report.allocated_during });
+    shared.stats.record_cycle(report);
+    shared.stats.record_heap(shared.pacer.total(), shared.heap.footprint.peak() as u64);
+    if shared.config.log() != Log::Off {
+        eprintln!("{}", report.log_line());
+    }
+    shared.listen(|listener| listener.cycle_ended(report));
+    shared.control.completed();
+    shared.heap.finish_sweeping();
+    let committed = shared.heap.footprint.committed() as u64;
+    if committed > goal + goal / 4 {
+        let released = shared.heap.release_free((goal.saturating_sub(report.live_bytes) / 2) as usize);
+        if released > 0 {
+            shared.listen(|listener| listener.memory_released(released as u64));
+        }
+    }
+}
+
+/// What is known while one cycle runs.
+struct Cycle<'s> {
+    shared: &'s Shared,
+    marking: Option<Marking<'s>>,
+    report: CycleReport,
+    allocated_before: u64,
+    stall_before: Duration,
+    faults_before: Option<u64>,
+    /// A scan failed: nothing is known about writes.
+    blind: bool,
+    /// Pages reported by the rounds and the pause, for `verify`.
+    reported: HashSet<usize>,
+}
+
+impl<'s> Cycle<'s> {
+    fn new(shared: &'s Shared, number: u64, reason: Reason, stop_the_world: bool) -> Cycle<'s> {
+        let kind = if stop_the_world { CycleKind::StopTheWorld } else { CycleKind::Concurrent };
+        let heap_before = shared.heap.used_bytes() as u64;
+        shared.listen(|listener| {
+            listener.cycle_started(&CycleStart { number, kind, reason, heap_bytes: heap_before })
+        });
+        let report = CycleReport {
+            heap_name: shared.config.name().into(),
+            number,
+            kind,
+            reason,
+            heap_before,
+            ..CycleReport::default()
+        };
+        Cycle {
+            shared,
+            marking: None,
+            report,
+            allocated_before: shared.pacer.total(),
+            stall_before: shared.stats.total_stall(),
+            faults_before: shared.barrier().faults(),
+            blind: false,
+            reported: HashSet::new(),
+        }
+    }
+
+    fn run(mut self) -> CycleReport {
+        let start = Instant::now();
+        self.shared.heap.finish_sweeping();
+        self.report.phases.sweep_wait = start.elapsed();
+        if self.report.kind == CycleKind::Concurrent {
+            self.mark_concurrently();
+        }
+        self.pause();
+        let shared = self.shared;
+        let report = &mut self.report;
+        report.allocated_during = shared.pacer.total() - self.allocated_before;
+        report.heap_after = report.live_bytes;
+        report.mutator_stall = shared.stats.total_stall().saturating_sub(self.stall_before);
+        report.faults = shared.barrier().faults().map(|now| now - self.faults_before.unwrap_or(0));
+        self.report
+    }
+
+    fn mark_concurrently(&mut self) {
+        let shared = self.shared;
+        self.start_marking();
+        let clock = Instant::now();
+        self.handshake(false);
+        self.report.phases.handshake = clock.elapsed();
+        shared.listen(|listener| listener.handshake_done());
+
+        let roots = self.take_roots();
+        if shared.defect == Some(Defect::MarkBeforeArming) {
+            self.drain(Vec::new(), &roots);
+        }
+        let clock = Instant::now();
+        let (armed, _) = self.take_written();
+        self.report.pages_armed = armed.len() as u64;
+        self.report.phases.arm = clock.elapsed();
+        shared.listen(|listener| listener.pages_armed(armed.len() as u64));
+
+        let clock = Instant::now();
+        self.drain(Vec::new(), &roots);
+        self.report.phases.mark = clock.elapsed();
+        shared.listen(|listener| listener.marking_done());
+
+        let clock = Instant::now();
+        self.rounds();
+        self.report.phases.rounds = clock.elapsed();
+    }
+
+    fn rounds(&mut self) {
+        let shared = self.shared;
+        let mut before = usize::MAX;
+        let mut throttle = false;
+        for index in 0..shared.config.rounds() {
+            if self.blind {
+                return;
+            }
+            let clock = Instant::now();
+            self.handshake(throttle);
+            let roots = self.take_roots();
+            let (written, _) = self.take_written();
+            let dirty = written.len();
+            self.note_reported(&written);
+            self.drain(written, &roots);
+            self.report.rounds += 1;
+            self.report.pages_dirty += dirty as u64;
+            let ms = clock.elapsed().as_secs_f64() * 1e3;
+            shared.listen(|listener| listener.round_done(&Round { index, dirty_pages: dirty as u64, ms }));
+            if dirty <= FEW_PAGES || shared.control.hurry.load(Ordering::Relaxed) {
+                return;
+            }
+            // It does not shrink. Hold the writers back from now on; where even that does not help, more rounds do not either.
+            let shrinks = dirty < before - before / 4;
+            if !shrinks && throttle {
+                return;
+            }
+            throttle = !shrinks;
+            before = dirty;
+        }
+    }
+
+    /// Everything with all mutators stopped: the end of a concurrent cycle, or the whole of one that is not.
+    fn pause(&mut self) {
+        let shared = self.shared;
+        let (stopped, time_to_stop) = shared.rendezvous.stop();
+        let clock = Instant::now();
+        self.report.phases.time_to_stop = time_to_stop;
+        shared.listen(|listener| listener.mutators_stopped(time_to_stop));
+        if self.report.kind == CycleKind::StopTheWorld {
+            self.start_marking();
+        }
+        for party in stopped.parties() {
+            shared.hand_over(party);
+        }
+        let roots = self.take_roots();
+        shared.listen(|listener| listener.roots_traced());
+        let mut written = Vec::new();
+        if self.report.kind == CycleKind::Concurrent {
+            shared.barrier().settle();
+            let (residual, failed) = self.take_written();
+            written = if failed || self.blind { self.every_page() } else { residual };
+            self.report.pages_residual = written.len() as u64;
+            self.note_reported(&written);
+        }
+        self.drain(written, &roots);
+        if shared.config.verify() == Verify::Mark {
+            self.report.verify_failures += verify::verify(shared, &roots, &self.reported);
+        }
+        if let Some(marking) = &self.marking {
+            self.report.objects_marked = marking.objects.load(Ordering::Relaxed);
+            self.report.live_bytes = marking.bytes.load(Ordering::Relaxed);
+            self.report.verify_failures += marking.dangling.load(Ordering::Relaxed);
+        }
+        shared.heap.end_marking();
+        shared.heap.tracked.large.sweep(&shared.heap.metadata, shared.heap.colour());
+        shared.heap.leaf.large.sweep(&shared.heap.metadata, shared.heap.colour());
+        drop(stopped);
+        let pause = clock.elapsed();
+        self.report.phases.pause = pause;
+        shared.listen(|listener| listener.pause_ended(pause));
+    }
+
+    fn start_marking(&mut self) {
+        self.shared.heap.start_marking();
+        self.marking = Some(Marking {
+            heap: &self.shared.heap,
+            model: &*self.shared.model,
+            stack_bound: self.shared.stack_bound,
+            overflow: parking_lot::Mutex::default(),
+            objects: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            dangling: AtomicU64::new(0),
+        });
+    }
+
+    fn handshake(&self, throttle: bool) {
+        let shared = self.shared;
+        shared.rendezvous.handshake(throttle, &|party| shared.hand_over(party));
+    }
+
+    fn take_roots(&self) -> Vec<usize> {
+        let mut roots = std::mem::take(&mut *self.shared.handed_over.lock());
+        roots.append(&mut self.shared.global_roots());
+        roots
+    }
+
+    /// The written pages as items, armed again; and whether the kernel refused.
+    fn take_written(&mut self) -> (Vec<usize>, bool) {
+        let mut items = Vec::new();
+        let taken = self.shared.heap.take_written_and_arm(self.shared.barrier(), &mut |run| {
+            items.extend(run.step_by(PAGE).map(|page| Item::Page(page).encode()));
+        });
+        if let Err(error) = taken {
+            log::error!("pagemark[{}] {error}; this cycle rescans everything in its pause", self.shared.config.name());
+            self.blind = true;
+            return (items, true);
+        }
+        (items, false)
+    }
+
+    fn every_page(&self) -> Vec<usize> {
+        let heap = &self.shared.heap;
+        let runs = heap.tracked.blocks.runs(1).into_iter().chain(heap.tracked.large.runs(1));
+        runs.flat_map(|run| run.step_by(PAGE)).map(|page| Item::Page(page).encode()).collect()
+    }
+
+    fn note_reported(&mut self, items: &[usize]) {
+        if self.shared.config.verify() == Verify::Mark {
+            self.reported.extend(items.iter().map(|item| item & !(PAGE - 1)));
+        }
+    }
+
+    fn drain(&self, items: Vec<usize>, edges: &[usize]) {
+        if let Some(marking) = &self.marking {
+            self.shared.team().drain(marking, items, edges);
+        }
+    }
+}

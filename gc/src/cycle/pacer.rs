@@ -1,0 +1,106 @@
+//! When a cycle starts.
+//!
+//! Two inequalities must hold. The heap is allowed to grow to a *goal*: `live × growth`, or `heap` if that is more, or the
+//! limit if that is less. A cycle must end before the goal is reached:
+//!
+//! ```text
+//! live + allocated since the last cycle + allocated while this one runs ≤ goal
+//! ```
+//!
+//! What is allocated while a cycle runs is estimated from the last ones (the larger of the last and the running mean, plus a quarter), so the
+//! *budget*, what may be allocated before the next cycle starts, is `goal − live − estimate`. It is never less than a quarter of
+//! `goal − live`, nor less than a floor: a program that allocates faster than it can be marked would otherwise do nothing but collect.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+/// No budget is smaller than this many bytes.
+const FLOOR: u64 = 1 << 20;
+
+/// What the pacer learns from a cycle.
+#[derive(Clone, Copy, Debug)]
+pub struct Lesson {
+    /// Bytes marked.
+    pub live: u64,
+    /// Bytes allocated while it ran.
+    pub allocated_during: u64,
+}
+
+/// Decides when a cycle starts. The atomics are counters and thresholds; they order nothing else.
+pub struct Pacer {
+    growth: f64,
+    heap: u64,
+    limit: u64,
+    since: AtomicU64,
+    budget: AtomicU64,
+    total: AtomicU64,
+    during_mean: Mutex<f64>,
+}
+
+impl Pacer {
+    /// The first cycle starts when three quarters of `heap` bytes are allocated.
+    pub fn new(growth: f64, heap: u64, limit: u64) -> Pacer {
+        let heap = heap.min(limit);
+        Pacer {
+            growth,
+            heap,
+            limit,
+            since: 0.into(),
+            budget: (heap / 4 * 3).max(FLOOR.min(limit / 4)).into(),
+            total: 0.into(),
+            during_mean: 0.0.into(),
+        }
+    }
+
+    /// A mutator took `bytes`; true when it is time for a cycle.
+    pub fn allocated(&self, bytes: u64) -> bool {
+        self.total.fetch_add(bytes, Ordering::Relaxed);
+        let since = self.since.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        since >= self.budget.load(Ordering::Relaxed)
+    }
+
+    /// Bytes taken by mutators since creation.
+    pub fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// A cycle ended: sets the next budget, and returns the goal in bytes.
+    pub fn learn(&self, lesson: Lesson) -> u64 {
+        let during = lesson.allocated_during as f64;
+        let mut mean = self.during_mean.lock();
+        *mean = if *mean == 0.0 { during } else { 0.7 * *mean + 0.3 * during };
+        let estimate = (mean.max(during) * 1.25) as u64;
+        let goal = ((lesson.live as f64 * self.growth) as u64).max(self.heap).min(self.limit);
+        let room = goal.saturating_sub(lesson.live);
+        let budget = room.saturating_sub(estimate).max(room / 4).max(FLOOR.min(self.limit / 4));
+        // What was allocated while the cycle ran and survived is part of `live`; the rest is swept with everything else.
+        self.since.store(0, Ordering::Relaxed);
+        self.budget.store(budget, Ordering::Relaxed);
+        goal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cycle_starts_early_enough_to_end_below_the_goal() {
+        let pacer = Pacer::new(2.0, 32 << 20, 1 << 30);
+        let goal = pacer.learn(Lesson { live: 100 << 20, allocated_during: 20 << 20 });
+        assert_eq!(goal, 200 << 20);
+        let mut allocated = 0u64;
+        while !pacer.allocated(1 << 16) {
+            allocated += 1 << 16;
+        }
+        assert!((100 << 20) + allocated + (20 << 20) <= goal, "{allocated}");
+    }
+
+    #[test]
+    fn a_full_heap_still_gets_a_budget() {
+        let pacer = Pacer::new(2.0, 32 << 20, 64 << 20);
+        pacer.learn(Lesson { live: 64 << 20, allocated_during: 64 << 20 });
+        assert!(!pacer.allocated(1024));
+    }
+}

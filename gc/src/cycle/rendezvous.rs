@@ -1,0 +1,284 @@
+//! Where mutators and the collector meet: handshakes, stops, and threads that are away.
+//!
+//! *handshake*: each mutator does one thing (hand over its roots, retire its blocks) at its own next safepoint and goes on. *stop*: all
+//! mutators are at a safepoint at the same time and stay there. *away*: a mutator in a system call or foreign code; the
+//! collector acts for it, and it cannot come back while that happens.
+//!
+//! All status is guarded by one lock, taken only when something is asked for. A mutator's poll is one relaxed load of its
+//! own word. Relaxed is enough: the word only says "look"; what to do is then read under the lock, and the lock orders
+//! everything the mutator did before its safepoint with everything the collector does after.
+
+use std::cell::UnsafeCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::heap::local::Local;
+use crate::model::{RootSource, Space};
+
+/// The poll word: hand over roots and blocks.
+const HANDSHAKE: u32 = 1;
+/// The poll word: stop until told to go on.
+const STOP: u32 = 2;
+/// The poll word: rest for a while, this thread dirties pages faster than they are rescanned.
+const THROTTLE: u32 = 4;
+
+/// The poll word: always set under `zeal=safepoint`, so that every poll counts.
+const ZEAL: u32 = 8;
+
+/// How long a throttled mutator rests at its next safepoint.
+const REST: Duration = Duration::from_millis(1);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Status {
+    Running,
+    Stopped,
+    Away,
+}
+
+/// What a mutator allocates from.
+pub struct Locals {
+    /// In [`Space::Tracked`].
+    pub tracked: Local,
+    /// In [`Space::Leaf`].
+    pub leaf: Local,
+}
+
+/// One mutator as the collector sees it.
+pub struct Party {
+    poll: AtomicU32,
+    status: AtomicU8,
+    /// Used by the mutator's thread while it runs, by the collector while it is stopped or away.
+    locals: UnsafeCell<Locals>,
+    /// Where the mutator's roots are.
+    pub roots: Arc<dyn RootSource>,
+    /// Nanoseconds the mutator waited for the collector outside pauses.
+    pub stalled: AtomicU64,
+}
+
+// SAFETY: `locals` is handed between the mutator and the collector under the rendezvous lock, as its comment says.
+unsafe impl Send for Party {}
+// SAFETY: as above.
+unsafe impl Sync for Party {}
+
+impl Party {
+    /// Whether the mutator should go to its safepoint's slow path.
+    #[inline(always)]
+    pub fn asked(&self) -> bool {
+        self.poll.load(Ordering::Relaxed) != 0
+    }
+
+    /// What the mutator allocates from.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the mutator's thread outside its safepoint, or the collector while the mutator is stopped or away.
+    #[allow(clippy::mut_from_ref)]
+    #[inline(always)]
+    pub unsafe fn locals(&self) -> &mut Locals {
+        // SAFETY: exclusive, by this function's contract.
+        unsafe { &mut *self.locals.get() }
+    }
+
+    fn status(&self) -> Status {
+        // Relaxed: read and written under the lock.
+        match self.status.load(Ordering::Relaxed) {
+            0 => Status::Running,
+            1 => Status::Stopped,
+            _ => Status::Away,
+        }
+    }
+
+    fn set_status(&self, status: Status) {
+        self.status.store(status as u8, Ordering::Relaxed);
+    }
+}
+
+#[derive(Default)]
+struct State {
+    parties: Vec<Arc<Party>>,
+    stopping: bool,
+}
+
+/// The meeting place of one heap.
+#[derive(Default)]
+pub struct Rendezvous {
+    state: Mutex<State>,
+    /// A mutator did what was asked, went away or left.
+    arrived: Condvar,
+    /// A stop ended.
+    resumed: Condvar,
+}
+
+/// All mutators are stopped or away while this lives.
+pub struct Stopped<'a> {
+    rendezvous: &'a Rendezvous,
+    parties: Vec<Arc<Party>>,
+}
+
+impl Stopped<'_> {
+    /// Every mutator.
+    pub fn parties(&self) -> &[Arc<Party>] {
+        &self.parties
+    }
+}
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        let mut state = self.rendezvous.state.lock();
+        state.stopping = false;
+        for party in &state.parties {
+            party.poll.fetch_and(!STOP, Ordering::Relaxed);
+        }
+        self.rendezvous.resumed.notify_all();
+    }
+}
+
+impl Rendezvous {
+    /// The calling thread becomes a mutator; with `count_polls` each of its polls takes the slow path.
+    pub fn join(&self, roots: Arc<dyn RootSource>, count_polls: bool) -> Arc<Party> {
+        let mut state = self.state.lock();
+        while state.stopping {
+            self.resumed.wait(&mut state);
+        }
+        let party = Arc::new(Party {
+            poll: AtomicU32::new(if count_polls { ZEAL } else { 0 }),
+            status: AtomicU8::new(Status::Running as u8),
+            locals: UnsafeCell::new(Locals {
+                tracked: Local::new(Space::Tracked),
+                leaf: Local::new(Space::Leaf),
+            }),
+            roots,
+            stalled: AtomicU64::new(0),
+        });
+        // A handshake under way does not include it: it holds no block yet, and its roots are traced again in the pause.
+        state.parties.push(party.clone());
+        party
+    }
+
+    /// The mutator ends. `retire` gives back what it allocates from.
+    pub fn leave(&self, party: &Arc<Party>, retire: impl FnOnce(&Party)) {
+        let mut state = self.state.lock();
+        // A stop under way counts this thread as running until it is gone from the list, so nothing else touches its locals.
+        while state.stopping && party.status() == Status::Away {
+            self.resumed.wait(&mut state);
+        }
+        retire(party);
+        state.parties.retain(|other| !Arc::ptr_eq(other, party));
+        self.arrived.notify_all();
+    }
+
+    /// Mutators now.
+    pub fn count(&self) -> usize {
+        self.state.lock().parties.len()
+    }
+
+    /// The slow path of a mutator's poll. `hand_over` is what a handshake asks for.
+    pub fn safepoint(&self, party: &Party, hand_over: &dyn Fn(&Party)) {
+        let asked = party.poll.load(Ordering::Relaxed);
+        if asked & HANDSHAKE != 0 {
+            // Outside the lock, so that mutators hand over in parallel; the collector waits for the flag to fall.
+            hand_over(party);
+        }
+        let mut state = self.state.lock();
+        if asked & HANDSHAKE != 0 {
+            party.poll.fetch_and(!HANDSHAKE, Ordering::Relaxed);
+            self.arrived.notify_all();
+        }
+        if state.stopping {
+            party.set_status(Status::Stopped);
+            self.arrived.notify_all();
+            while state.stopping {
+                self.resumed.wait(&mut state);
+            }
+            party.set_status(Status::Running);
+        }
+        drop(state);
+        if party.poll.fetch_and(!THROTTLE, Ordering::Relaxed) & THROTTLE != 0 {
+            let start = Instant::now();
+            self.go_away(party, hand_over);
+            std::thread::sleep(REST);
+            self.come_back(party);
+            party.stalled.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// The mutator's thread is about to block. Its roots stay as they are until [`Rendezvous::come_back`].
+    pub fn go_away(&self, party: &Party, hand_over: &dyn Fn(&Party)) {
+        if party.poll.load(Ordering::Relaxed) & HANDSHAKE != 0 {
+            hand_over(party);
+            party.poll.fetch_and(!HANDSHAKE, Ordering::Relaxed);
+        }
+        let _state = self.state.lock();
+        party.set_status(Status::Away);
+        self.arrived.notify_all();
+    }
+
+    /// The mutator's thread is back; waits until a stop has ended.
+    pub fn come_back(&self, party: &Party) {
+        let mut state = self.state.lock();
+        while state.stopping {
+            self.resumed.wait(&mut state);
+        }
+        party.set_status(Status::Running);
+    }
+
+    /// Every mutator hands over at its next safepoint, those away by the calling thread. Returns when all did.
+    /// With `throttle`, each rests a while afterwards.
+    pub fn handshake(&self, throttle: bool, hand_over: &dyn Fn(&Party)) {
+        let mut state = self.state.lock();
+        let asked: Vec<Arc<Party>> = state.parties.clone();
+        for party in &asked {
+            if party.status() == Status::Away {
+                hand_over(party);
+            } else {
+                party.poll.fetch_or(HANDSHAKE | if throttle { THROTTLE } else { 0 }, Ordering::Relaxed);
+            }
+        }
+        loop {
+            let mut waiting = false;
+            for party in &asked {
+                if party.poll.load(Ordering::Relaxed) & HANDSHAKE == 0 {
+                    continue;
+                }
+                if !state.parties.iter().any(|other| Arc::ptr_eq(other, party)) {
+                    continue;
+                }
+                if party.status() == Status::Away {
+                    // It went away between being asked and its next safepoint.
+                    hand_over(party);
+                    party.poll.fetch_and(!HANDSHAKE, Ordering::Relaxed);
+                } else {
+                    waiting = true;
+                }
+            }
+            if !waiting {
+                return;
+            }
+            self.arrived.wait(&mut state);
+        }
+    }
+
+    /// Stops all mutators and says how long that took.
+    pub fn stop(&self) -> (Stopped<'_>, Duration) {
+        let start = Instant::now();
+        let mut state = self.state.lock();
+        state.stopping = true;
+        for party in &state.parties {
+            party.poll.fetch_or(STOP, Ordering::Relaxed);
+        }
+        while running(&state) {
+            self.arrived.wait(&mut state);
+        }
+        let parties = state.parties.clone();
+        MutexGuard::unlock_fair(state);
+        (Stopped { rendezvous: self, parties }, start.elapsed())
+    }
+}
+
+fn running(state: &State) -> bool {
+    state.parties.iter().any(|party| party.status() == Status::Running)
+}

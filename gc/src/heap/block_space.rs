@@ -1,0 +1,342 @@
+//! Blocks of one region and what state each is in.
+//!
+//! ```text
+//!   Untouched ──take──► Owned ──retire──► Full ──flip──► Unswept ──sweep──► Full | Recyclable | Free
+//!       ▲                 ▲                                  │                        │          │
+//!       └──── release ────┼── (Free) ◄───────────────────────┴───── take ─────────────┴──────────┘
+//! ```
+//!
+//! *Owned*: one mutator allocates in it; the cycle leaves it alone. *Full*: holds objects and takes no more until it is swept.
+//! *Unswept*: the last cycle marked its objects, nobody has looked yet which are dead. *Recyclable*: swept, with enough holes.
+//! *Free*: no objects, its memory stale. *Untouched*: no memory (never used, or given back).
+//!
+//! A state is changed by the thread that the present state makes responsible: the owner for Owned, whoever
+//! took it from a list (under the lock) for Free and Recyclable, whoever won the exchange for Unswept, the cycle in its pause for Full.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use super::footprint::Footprint;
+use crate::layout::BLOCK;
+use crate::memory::Mapping;
+
+/// See the module documentation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum BlockState {
+    /// No memory behind it.
+    Untouched,
+    /// Memory, no objects.
+    Free,
+    /// A mutator allocates in it.
+    Owned,
+    /// Holds objects; nothing is allocated in it.
+    Full,
+    /// Holds objects of which some may be dead since the last flip.
+    Unswept,
+    /// Swept, and worth allocating in again.
+    Recyclable,
+}
+
+impl BlockState {
+    fn from_u8(raw: u8) -> BlockState {
+        match raw {
+            0 => BlockState::Untouched,
+            1 => BlockState::Free,
+            2 => BlockState::Owned,
+            3 => BlockState::Full,
+            4 => BlockState::Unswept,
+            _ => BlockState::Recyclable,
+        }
+    }
+
+    /// Whether the cycle has to look at the block's objects.
+    pub fn holds_objects(self) -> bool {
+        matches!(self, BlockState::Full | BlockState::Unswept | BlockState::Recyclable)
+    }
+}
+
+/// Adjacent blocks handed to a mutator at once.
+pub struct Batch {
+    /// Address range, whole blocks.
+    pub range: Range<usize>,
+    /// Whether all bytes are zero already.
+    pub zeroed: bool,
+}
+
+#[derive(Default)]
+struct Lists {
+    free: Vec<u32>,
+    recyclable: Vec<u32>,
+    released: Vec<u32>,
+}
+
+/// The blocks of one region.
+pub struct BlockSpace {
+    base: usize,
+    states: Box<[AtomicU8]>,
+    /// Blocks that some `take_and_arm` covered since they were last disarmed.
+    maybe_armed: Box<[AtomicBool]>,
+    lists: Mutex<Lists>,
+    /// Blocks below this index have been used at some time.
+    high_water: AtomicUsize,
+    sweep_cursor: AtomicUsize,
+    unswept: AtomicUsize,
+}
+
+impl BlockSpace {
+    /// All blocks of `range` untouched.
+    pub fn new(range: Range<usize>) -> BlockSpace {
+        let count = range.len() / BLOCK;
+        BlockSpace {
+            base: range.start,
+            states: (0..count).map(|_| AtomicU8::new(BlockState::Untouched as u8)).collect(),
+            maybe_armed: (0..count).map(|_| AtomicBool::new(false)).collect(),
+            lists: Mutex::default(),
+            high_water: AtomicUsize::new(0),
+            sweep_cursor: AtomicUsize::new(0),
+            unswept: AtomicUsize::new(0),
+        }
+    }
+
+    /// The address of block `index`.
+    pub fn address(&self, index: usize) -> usize {
+        self.base + index * BLOCK
+    }
+
+    /// The block `addr` lies in.
+    pub fn index(&self, addr: usize) -> usize {
+        debug_assert!(addr >= self.base);
+        (addr - self.base) / BLOCK
+    }
+
+    /// The end of what was ever used.
+    pub fn high_water(&self) -> usize {
+        self.high_water.load(Ordering::Acquire)
+    }
+
+    /// The state of block `index`.
+    pub fn state(&self, index: usize) -> BlockState {
+        // Acquire: whoever sees Full sees the metadata its owner wrote before retiring it.
+        BlockState::from_u8(self.states[index].load(Ordering::Acquire))
+    }
+
+    fn set_state(&self, index: usize, state: BlockState) {
+        self.states[index].store(state as u8, Ordering::Release);
+    }
+
+    /// Takes up to `most` adjacent blocks without objects: free ones first, then memory not yet committed. `None`
+    /// when the limit allows none.
+    pub fn take_free(&self, most: usize, footprint: &Footprint) -> Option<Batch> {
+        let mut lists = self.lists.lock();
+        if let Some(indices) = pop_adjacent(&mut lists.free, most) {
+            return Some(self.own(indices, false));
+        }
+        if let Some(indices) = pop_adjacent(&mut lists.released, most) {
+            let mut granted = indices.len();
+            while granted > 0 && !footprint.commit(granted * BLOCK) {
+                granted /= 2;
+            }
+            let kept = indices.start + granted as u32;
+            lists.released.extend((kept..indices.end).rev());
+            return (granted > 0).then(|| self.own(indices.start..kept, true));
+        }
+        let first = self.high_water.load(Ordering::Relaxed);
+        let mut granted = most.min(self.states.len() - first);
+        while granted > 0 && !footprint.commit(granted * BLOCK) {
+            granted /= 2;
+        }
+        if granted == 0 {
+            return None;
+        }
+        let batch = self.own(first as u32..(first + granted) as u32, true);
+        self.high_water.store(first + granted, Ordering::Release);
+        Some(batch)
+    }
+
+    fn own(&self, indices: Range<u32>, zeroed: bool) -> Batch {
+        for index in indices.clone() {
+            self.set_state(index as usize, BlockState::Owned);
+        }
+        Batch { range: self.address(indices.start as usize)..self.address(indices.end as usize), zeroed }
+    }
+
+    /// Takes a swept block that has holes.
+    pub fn take_recyclable(&self) -> Option<usize> {
+        let index = self.lists.lock().recyclable.pop()? as usize;
+        self.set_state(index, BlockState::Owned);
+        Some(index)
+    }
+
+    /// Takes a block that the last flip left unswept; the caller owns it and sweeps it.
+    pub fn take_unswept(&self) -> Option<usize> {
+        if self.unswept.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let end = self.high_water();
+        loop {
+            let index = self.sweep_cursor.fetch_add(1, Ordering::Relaxed);
+            if index >= end {
+                return None;
+            }
+            if self.state(index) == BlockState::Unswept {
+                // Each index is handed out by the cursor once, so no exchange is needed.
+                self.set_state(index, BlockState::Owned);
+                return Some(index);
+            }
+        }
+    }
+
+    /// The owner swept block `index` and keeps it, to allocate in its holes.
+    pub fn swept_and_kept(&self) {
+        // Release: whoever waits for zero sees the metadata the sweeper wrote.
+        self.unswept.fetch_sub(1, Ordering::Release);
+    }
+
+    /// The owner swept block `index` and lists it by what it found.
+    pub fn swept(&self, index: usize, state: BlockState) {
+        let mut lists = self.lists.lock();
+        self.set_state(index, state);
+        match state {
+            BlockState::Free => lists.free.push(index as u32),
+            BlockState::Recyclable => lists.recyclable.push(index as u32),
+            _ => debug_assert_eq!(state, BlockState::Full),
+        }
+        drop(lists);
+        self.unswept.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Whether blocks are left to sweep, or being swept.
+    pub fn sweeping(&self) -> bool {
+        self.unswept.load(Ordering::Acquire) != 0
+    }
+
+    /// The owner allocates no more in block `index`, which holds objects.
+    pub fn retire(&self, index: usize) {
+        self.set_state(index, BlockState::Full);
+    }
+
+    /// The owner gives back whole blocks it did not use.
+    pub fn give_back(&self, range: Range<usize>) {
+        let mut lists = self.lists.lock();
+        for index in (self.index(range.start)..self.index(range.end)).rev() {
+            self.set_state(index, BlockState::Free);
+            lists.free.push(index as u32);
+        }
+    }
+
+    /// In the pause, all mutators stopped and every run retired: everything that holds objects is to be swept.
+    pub fn flip(&self) {
+        let mut lists = self.lists.lock();
+        lists.recyclable.clear();
+        let mut unswept = 0;
+        for state in &self.states[..self.high_water()] {
+            if BlockState::from_u8(state.load(Ordering::Relaxed)).holds_objects() {
+                state.store(BlockState::Unswept as u8, Ordering::Relaxed);
+                unswept += 1;
+            }
+        }
+        // The lock and the end of the pause order these before any sweeper's or mutator's look.
+        self.sweep_cursor.store(0, Ordering::Relaxed);
+        self.unswept.store(unswept, Ordering::Release);
+    }
+
+    /// Address ranges that hold objects, as runs; gaps of up to `bridge` free blocks are included, blocks that a mutator
+    /// owns or that have no memory never are.
+    pub fn runs(&self, bridge: usize) -> Vec<Range<usize>> {
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        let mut run: Option<Range<usize>> = None;
+        for index in 0..self.high_water() {
+            let state = self.state(index);
+            if state.holds_objects() {
+                match &mut run {
+                    Some(run) => run.end = index + 1,
+                    None => run = Some(index..index + 1),
+                }
+            } else if let Some(open) = &run
+                && (state != BlockState::Free || index - open.end >= bridge)
+            {
+                runs.push(self.address(open.start)..self.address(open.end));
+                run = None;
+            }
+        }
+        runs.extend(run.map(|open| self.address(open.start)..self.address(open.end)));
+        runs
+    }
+
+    /// Notes that `range` is about to be armed.
+    pub fn note_armed(&self, range: &Range<usize>) {
+        for armed in &self.maybe_armed[self.index(range.start)..self.index(range.end)] {
+            if !armed.load(Ordering::Relaxed) {
+                armed.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether a block of `range` may be armed; forgets it, as the caller disarms it now.
+    pub fn forget_armed(&self, range: &Range<usize>) -> bool {
+        let mut any = false;
+        for armed in &self.maybe_armed[self.index(range.start)..self.index(range.end)] {
+            any |= armed.swap(false, Ordering::Relaxed);
+        }
+        any
+    }
+
+    /// Gives free memory back to the system until at most `keep` bytes of free blocks are left. Returns bytes released.
+    pub fn release_free(&self, keep: usize, mapping: &Mapping, footprint: &Footprint) -> usize {
+        let mut released = 0;
+        loop {
+            let mut lists = self.lists.lock();
+            if lists.free.len() * BLOCK <= keep {
+                return released;
+            }
+            let Some(indices) = pop_adjacent(&mut lists.free, 64) else { return released };
+            // Owned while outside the lock, so that neither a scan nor a mutator touches it.
+            let batch = self.own(indices.clone(), true);
+            drop(lists);
+            let bytes = batch.range.len();
+            let gone = mapping.release(batch.range.clone()).is_ok();
+            let mut lists = self.lists.lock();
+            for index in indices.rev() {
+                let state = if gone { BlockState::Untouched } else { BlockState::Free };
+                self.set_state(index as usize, state);
+                if gone { lists.released.push(index) } else { lists.free.push(index) }
+            }
+            drop(lists);
+            if !gone {
+                return released;
+            }
+            footprint.release(bytes);
+            released += bytes;
+        }
+    }
+
+    /// Bytes in blocks that are not free.
+    pub fn used_bytes(&self) -> usize {
+        let lists = self.lists.lock();
+        (self.high_water() - lists.free.len() - lists.released.len()) * BLOCK
+    }
+
+    /// Whether `take_free`, `take_recyclable` or `take_unswept` would find something without committing memory.
+    pub fn has_room(&self) -> bool {
+        let lists = self.lists.lock();
+        !lists.free.is_empty() || !lists.recyclable.is_empty() || self.unswept.load(Ordering::Relaxed) != 0
+    }
+}
+
+/// Takes the last entry of `list` and its neighbours from the end, as one ascending range.
+fn pop_adjacent(list: &mut Vec<u32>, most: usize) -> Option<Range<u32>> {
+    let first = list.pop()?;
+    let mut range = first..first + 1;
+    while range.len() < most {
+        match list.last() {
+            Some(&next) if next == range.end => range.end += 1,
+            Some(&next) if next + 1 == range.start => range.start -= 1,
+            _ => break,
+        }
+        list.pop();
+    }
+    Some(range)
+}

@@ -1,0 +1,279 @@
+//! A mutator's own part of the heap: allocation is a bump of a cursor through holes of whole free granules.
+//!
+//! Each mutator owns, for each space, a current block with a *hole* (cursor to limit), an overflow block for medium objects that do not fit the
+//! hole, and a batch of adjacent free blocks to take next, so that disarming and populating cost one system call for many blocks.
+//! Nothing here stops the thread: when the limit allows no more, [`Exhausted`] is returned and nothing has changed.
+//!
+//! While a cycle marks, only blocks without objects are taken: a hole in an armed page would fault on plain allocation. Outside a
+//! cycle a recyclable block is disarmed when taken, which makes its pages count as written at the next arming, as they will be.
+
+use std::ops::Range;
+
+use super::{Exhausted, Heap};
+use super::block_space::Batch;
+use super::sweep::sweep_block;
+use crate::barrier::Barrier;
+use crate::layout::{BLOCK, GRANULE, GRANULES_PER_BLOCK, LARGE_THRESHOLD, round_up};
+use crate::model::Space;
+
+/// Blocks taken at once when the heap is roomy: 512 KB.
+const BATCH_BLOCKS: usize = 8;
+/// An object at least this large that misses the hole goes to the overflow block rather than wasting the hole.
+const MEDIUM: usize = 512;
+/// Swept blocks a refill looks at for holes before it takes a free block.
+const LAZY_SWEEPS: usize = 4;
+
+/// Where one mutator allocates in one space.
+pub struct Local {
+    space: Space,
+    cursor: usize,
+    limit: usize,
+    /// End of the current block; 0 when there is none.
+    block_end: usize,
+    overflow_cursor: usize,
+    overflow_limit: usize,
+    batch: Batch,
+    /// Bytes of holes, overflow blocks and large objects taken, less what is left of the current ones.
+    taken: u64,
+    /// Refills and large objects so far: the slow path's count.
+    pub refills: u64,
+}
+
+impl Local {
+    /// Owns nothing yet.
+    pub fn new(space: Space) -> Local {
+        let batch = Batch { range: 0..0, zeroed: false };
+        Local {
+            space,
+            cursor: 0,
+            limit: 0,
+            block_end: 0,
+            overflow_cursor: 0,
+            overflow_limit: 0,
+            batch,
+            taken: 0,
+            refills: 0,
+        }
+    }
+
+    /// Bytes allocated so far, in whole granules.
+    pub fn allocated(&self) -> u64 {
+        self.taken - (self.limit - self.cursor) as u64 - (self.overflow_limit - self.overflow_cursor) as u64
+    }
+
+    /// Bytes of memory taken so far, used or not; never falls much, and is cheap to compare.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Allocates `bytes` of zeroed memory on a granule in the current hole. `None` when it does not fit, or is large.
+    #[inline(always)]
+    pub fn bump(&mut self, heap: &Heap, bytes: usize) -> Option<usize> {
+        let size = round_up(bytes.max(1), GRANULE);
+        if size > self.limit - self.cursor || size > LARGE_THRESHOLD {
+            return None;
+        }
+        let addr = self.cursor;
+        self.cursor += size;
+        heap.metadata.record(addr, size / GRANULE);
+        Some(addr)
+    }
+
+    /// Allocates after [`Local::bump`] could not: takes what it needs from the heap.
+    pub fn refill_and_alloc(
+        &mut self,
+        heap: &Heap,
+        barrier: &dyn Barrier,
+        bytes: usize,
+    ) -> Result<usize, Exhausted> {
+        if bytes > isize::MAX as usize / 2 {
+            return Err(Exhausted);
+        }
+        let size = round_up(bytes.max(1), GRANULE);
+        self.refills += 1;
+        if size > LARGE_THRESHOLD {
+            return self.alloc_large(heap, barrier, size);
+        }
+        if size >= MEDIUM && self.limit - self.cursor > 0 {
+            if size > self.overflow_limit - self.overflow_cursor {
+                self.retire_overflow(heap);
+                let block = self.take_free_block(heap, barrier).ok_or(Exhausted)?;
+                self.overflow_cursor = block;
+                self.overflow_limit = block + BLOCK;
+                self.taken += BLOCK as u64;
+            }
+            let addr = self.overflow_cursor;
+            self.overflow_cursor += size;
+            heap.metadata.record(addr, size / GRANULE);
+            return Ok(addr);
+        }
+        while size > self.limit - self.cursor {
+            if !self.next_hole(heap) && !self.next_block(heap, barrier) {
+                return Err(Exhausted);
+            }
+        }
+        let addr = self.cursor;
+        self.cursor += size;
+        heap.metadata.record(addr, size / GRANULE);
+        Ok(addr)
+    }
+
+    fn alloc_large(&mut self, heap: &Heap, barrier: &dyn Barrier, size: usize) -> Result<usize, Exhausted> {
+        let large = &heap.regions(self.space).large;
+        let run = large.take(size, &heap.footprint).or_else(|| {
+            // Free memory of the other regions counts against the limit too.
+            heap.release_free(0);
+            large.take(size, &heap.footprint)
+        });
+        let run = run.ok_or(Exhausted)?;
+        self.disarm(barrier, &run.range);
+        if !run.zeroed {
+            zero(&run.range);
+        }
+        let colour = if heap.marking() { 0 } else { heap.colour() };
+        large.publish(&run.range, &heap.metadata, colour);
+        self.taken += run.range.len() as u64;
+        Ok(run.range.start)
+    }
+
+    fn disarm(&self, barrier: &dyn Barrier, range: &Range<usize>) {
+        if self.space == Space::Tracked {
+            // A range that stays armed costs a fault a page and loses nothing, so a failure here is not an error.
+            let _ = barrier.disarm(range.clone());
+        }
+    }
+
+    /// Moves to the next hole of the current block.
+    fn next_hole(&mut self, heap: &Heap) -> bool {
+        self.taken -= (self.limit - self.cursor) as u64;
+        self.cursor = self.limit;
+        let mut at = self.limit;
+        while at < self.block_end {
+            let eight = heap.metadata.eight(at);
+            if eight & 0xff != 0 {
+                at += heap.metadata.granules(at) * GRANULE;
+                continue;
+            }
+            let start = at;
+            while at < self.block_end {
+                let eight = heap.metadata.eight(at);
+                if eight != 0 {
+                    at += eight.trailing_zeros() as usize / 8 * GRANULE;
+                    break;
+                }
+                at += 8 * GRANULE;
+            }
+            let end = at.min(self.block_end);
+            zero(&(start..end));
+            self.cursor = start;
+            self.limit = end;
+            self.taken += (end - start) as u64;
+            return true;
+        }
+        self.limit = self.block_end;
+        self.cursor = self.block_end;
+        false
+    }
+
+    /// Retires the current block and takes another, its first hole open.
+    fn next_block(&mut self, heap: &Heap, barrier: &dyn Barrier) -> bool {
+        self.retire_current(heap);
+        if !heap.marking()
+            && let Some(block) = self.take_block_with_holes(heap, barrier)
+        {
+            self.block_end = block + BLOCK;
+            self.cursor = block;
+            self.limit = block;
+            return self.next_hole(heap);
+        }
+        let Some(block) = self.take_free_block(heap, barrier) else { return false };
+        self.block_end = block + BLOCK;
+        self.cursor = block;
+        self.limit = self.block_end;
+        self.taken += BLOCK as u64;
+        true
+    }
+
+    fn take_block_with_holes(&mut self, heap: &Heap, barrier: &dyn Barrier) -> Option<usize> {
+        let space = &heap.regions(self.space).blocks;
+        let take = |index: usize| {
+            let block = space.address(index);
+            let range = block..block + BLOCK;
+            if space.forget_armed(&range) {
+                self.disarm(barrier, &range);
+            }
+            block
+        };
+        if let Some(index) = space.take_recyclable() {
+            return Some(take(index));
+        }
+        for _ in 0..LAZY_SWEEPS {
+            let index = space.take_unswept()?;
+            let free = sweep_block(&heap.metadata, space.address(index), heap.colour());
+            if free >= GRANULES_PER_BLOCK / 8 {
+                space.swept_and_kept();
+                return Some(take(index));
+            }
+            space.swept(index, super::sweep::classify(free));
+        }
+        None
+    }
+
+    /// A whole zeroed block without objects.
+    fn take_free_block(&mut self, heap: &Heap, barrier: &dyn Barrier) -> Option<usize> {
+        if self.batch.range.is_empty() {
+            let space = &heap.regions(self.space).blocks;
+            let batch = space.take_free(BATCH_BLOCKS, &heap.footprint).or_else(|| {
+                (heap.release_free(0) > 0).then(|| space.take_free(1, &heap.footprint)).flatten()
+            })?;
+            if space.forget_armed(&batch.range) {
+                self.disarm(barrier, &batch.range);
+            }
+            if batch.zeroed {
+                heap.mapping.populate(batch.range.clone());
+            }
+            self.batch = batch;
+        }
+        let block = self.batch.range.start;
+        self.batch.range.start += BLOCK;
+        if !self.batch.zeroed {
+            zero(&(block..block + BLOCK));
+        }
+        Some(block)
+    }
+
+    fn retire_current(&mut self, heap: &Heap) {
+        if self.block_end != 0 {
+            let space = &heap.regions(self.space).blocks;
+            self.taken -= (self.limit - self.cursor) as u64;
+            space.retire(space.index(self.block_end - BLOCK));
+            self.block_end = 0;
+            self.cursor = 0;
+            self.limit = 0;
+        }
+    }
+
+    fn retire_overflow(&mut self, heap: &Heap) {
+        if self.overflow_limit != 0 {
+            let space = &heap.regions(self.space).blocks;
+            self.taken -= (self.overflow_limit - self.overflow_cursor) as u64;
+            space.retire(space.index(self.overflow_limit - BLOCK));
+            self.overflow_cursor = 0;
+            self.overflow_limit = 0;
+        }
+    }
+
+    /// Hands everything back: the blocks become Full, the rest of the batch free. What was allocated counts on.
+    pub fn retire(&mut self, heap: &Heap) {
+        self.retire_current(heap);
+        self.retire_overflow(heap);
+        if !self.batch.range.is_empty() {
+            heap.regions(self.space).blocks.give_back(std::mem::replace(&mut self.batch.range, 0..0));
+        }
+    }
+}
+
+fn zero(range: &Range<usize>) {
+    // SAFETY: the caller owns the range, which holds no object and lies in the heap's mapping.
+    unsafe { std::ptr::write_bytes(range.start as *mut u8, 0, range.len()) };
+}

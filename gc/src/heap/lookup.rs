@@ -1,0 +1,106 @@
+//! From any address in the heap to the object it lies in, and from a page to its objects.
+//!
+//! Page rescan, interior pointers and conservative roots all need it. The start bits are enough: a small or medium object is at most 8 KB long, so the
+//! nearest start at or before an address, no further back than that and in the same block, is the only candidate; its end decides.
+
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+
+use super::Heap;
+use super::metadata::{END, START};
+use crate::layout::{BLOCK, GRANULE, LARGE_THRESHOLD, PAGE};
+
+impl Heap {
+    /// The object `addr` lies in, as its address range; `None` outside objects and outside the heap. Objects that are dead but not
+    /// swept yet are found too.
+    pub fn object_at(&self, addr: usize) -> Option<Range<usize>> {
+        let regions = if self.tracked.range.contains(&addr) {
+            &self.tracked
+        } else if self.leaf.range.contains(&addr) {
+            &self.leaf
+        } else {
+            return None;
+        };
+        let blocks_end = regions.blocks.address(0) + (regions.range.len() / 3);
+        if addr >= blocks_end {
+            return regions.large.object_at(addr);
+        }
+        let granule = addr & !(GRANULE - 1);
+        let start = self.start_at_or_before(granule)?;
+        let end = start + self.metadata.granules(start) * GRANULE;
+        (addr < end).then_some(start..end)
+    }
+
+    /// The size in bytes of the object that starts at `addr`, whole granules (whole pages for a large one).
+    #[inline]
+    pub fn object_bytes(&self, addr: usize) -> usize {
+        if self.is_large(addr) {
+            let regions = if self.is_leaf(addr) { &self.leaf } else { &self.tracked };
+            regions.large.object_at(addr).map_or(0, |object| object.len())
+        } else {
+            self.metadata.granules(addr) * GRANULE
+        }
+    }
+
+    /// Whether `addr`, inside the heap, is in a region of large objects.
+    #[inline(always)]
+    pub fn is_large(&self, addr: usize) -> bool {
+        let regions = if self.is_leaf(addr) { &self.leaf } else { &self.tracked };
+        // A region pair is one part blocks, two parts large objects.
+        addr - regions.range.start >= regions.range.len() / 3
+    }
+
+    fn start_at_or_before(&self, granule: usize) -> Option<usize> {
+        let lowest = (granule & !(BLOCK - 1)).max(granule.saturating_sub(LARGE_THRESHOLD - GRANULE));
+        let mut at = granule;
+        loop {
+            let byte = self.metadata.at(at).load(Ordering::Relaxed);
+            if byte & START != 0 {
+                return Some(at);
+            }
+            if byte & END != 0 && at != granule {
+                return None;
+            }
+            if at <= lowest {
+                return None;
+            }
+            at -= GRANULE;
+        }
+    }
+
+    /// Calls `each` for every small or medium object that has bytes on the page at `page`, with its start and its start byte.
+    pub fn objects_on_page(&self, page: usize, mut each: impl FnMut(usize, u8)) {
+        let end = page + PAGE;
+        let mut at = page;
+        if let Some(start) = self.start_at_or_before(page)
+            && start < page
+        {
+            let past = start + self.metadata.granules(start) * GRANULE;
+            if past > page {
+                each(start, self.metadata.at(start).load(Ordering::Relaxed));
+                at = past;
+            }
+        }
+        while at < end {
+            let eight = self.metadata.eight(at);
+            if eight == 0 {
+                at += 8 * GRANULE;
+                continue;
+            }
+            at += eight.trailing_zeros() as usize / 8 * GRANULE;
+            if at >= end {
+                break;
+            }
+            let byte = self.metadata.at(at).load(Ordering::Acquire);
+            if byte & START == 0 {
+                // An end whose start is not visible yet: the mutator that owns this block is allocating here; what it
+                // allocates now is not marked, and is found by the next round.
+                at += GRANULE;
+                continue;
+            }
+            each(at, byte);
+            // The owner may not have written the end yet; then this walk would run on, so it goes by granule here.
+            at += GRANULE;
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The heap: one reserved range, cut into four regions.
+//!
+//! ```text
+//! base                                                                     end
+//!  │ tracked blocks │ tracked large objects │ leaf blocks │ leaf large objects │
+//!  └────────── seen by the barrier ─────────┴────────── never armed ───────────┘
+//! ```
+//!
+//! *granule*, *page* and *block* are defined in [`crate::layout`]. Each region is reserved for the whole heap limit (the large
+//! ones for twice, so that fragmentation of addresses does not exhaust them); memory is committed as it is first used and the
+//! sum of what is committed is held below the limit by [`footprint::Footprint`].
+
+pub mod block_space;
+pub mod footprint;
+pub mod large_space;
+pub mod local;
+pub mod lookup;
+pub mod metadata;
+pub mod sweep;
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use crate::barrier::{Barrier, PageRange};
+use crate::error::{BarrierError, MemoryError};
+use crate::layout::{BLOCK, GRANULE, LARGE_THRESHOLD, PAGE, round_up};
+use crate::memory::{Backing, Mapping, TableMapping};
+use crate::model::Space;
+use block_space::BlockSpace;
+use footprint::Footprint;
+use large_space::LargeSpace;
+use metadata::Metadata;
+
+/// Free blocks between two runs that a scan crosses rather than making another system call.
+const BRIDGE_BLOCKS: usize = 4;
+/// The same for free pages between large objects.
+const BRIDGE_PAGES: usize = 64;
+
+/// The hard limit allows no more memory and no free memory is left: nothing was allocated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Exhausted;
+
+/// One region pair: small and medium objects in blocks, large objects on pages of their own.
+pub struct Regions {
+    /// Blocks.
+    pub blocks: BlockSpace,
+    /// Large objects.
+    pub large: LargeSpace,
+    /// Address range of both.
+    pub range: Range<usize>,
+}
+
+/// Memory, metadata and the objects' places: everything passive about a heap.
+pub struct Heap {
+    /// The memory; dropped last, after the barrier let go of it.
+    pub mapping: Mapping,
+    /// A byte a granule.
+    pub metadata: Metadata,
+    /// Committed against the limit.
+    pub footprint: Footprint,
+    /// Objects that may hold references.
+    pub tracked: Regions,
+    /// Objects that never do.
+    pub leaf: Regions,
+    /// True from the flip of the colour at a cycle's start to the end of its pause: mutators then get
+    /// whole blocks without objects only, and large objects are born white.
+    marking: AtomicBool,
+    /// The colour of objects found live by the cycle that runs, or by the last.
+    colour: AtomicU8,
+}
+
+impl Heap {
+    /// Reserves a heap of at most `limit` bytes of objects.
+    pub fn reserve(backing: Backing, limit: usize, name: &str) -> Result<Heap, MemoryError> {
+        let blocks = round_up(limit, BLOCK);
+        let large = 2 * blocks;
+        let mapping = Mapping::new(backing, 2 * (blocks + large), name)?;
+        let base = mapping.base();
+        let table = |bytes: usize, what: &str| TableMapping::new(bytes, &format!("{name} {what}"));
+        let metadata = Metadata::new(table(mapping.len() / GRANULE + 8, "metadata")?, base);
+        let regions = |start: usize| -> Result<Regions, MemoryError> {
+            let entries = large / PAGE * 4;
+            Ok(Regions {
+                blocks: BlockSpace::new(start..start + blocks),
+                large: LargeSpace::new(
+                    start + blocks..start + blocks + large,
+                    table(entries, "large heads")?,
+                    table(entries, "large lengths")?,
+                ),
+                range: start..start + blocks + large,
+            })
+        };
+        Ok(Heap {
+            tracked: regions(base)?,
+            leaf: regions(base + blocks + large)?,
+            metadata,
+            footprint: Footprint::new(limit),
+            mapping,
+            marking: AtomicBool::new(false),
+            colour: AtomicU8::new(1),
+        })
+    }
+
+    /// The region pair of a space.
+    pub fn regions(&self, space: Space) -> &Regions {
+        match space {
+            Space::Tracked => &self.tracked,
+            Space::Leaf => &self.leaf,
+        }
+    }
+
+    /// The whole range.
+    pub fn range(&self) -> Range<usize> {
+        self.tracked.range.start..self.leaf.range.end
+    }
+
+    /// Whether `addr`, inside the heap, is in a leaf region.
+    #[inline(always)]
+    pub fn is_leaf(&self, addr: usize) -> bool {
+        addr >= self.leaf.range.start
+    }
+
+    /// Whether a cycle marks now.
+    pub fn marking(&self) -> bool {
+        // Relaxed: a mutator that sees the old value publishes an object or fills a hole as if before its handshake, which is when
+        // it does; the handshake and the pause order the change for everyone else.
+        self.marking.load(Ordering::Relaxed)
+    }
+
+    /// The live colour.
+    #[inline(always)]
+    pub fn colour(&self) -> u8 {
+        self.colour.load(Ordering::Relaxed)
+    }
+
+    /// A cycle starts: the other colour means live from now on. All blocks are swept.
+    pub fn start_marking(&self) {
+        debug_assert!(!self.tracked.blocks.sweeping() && !self.leaf.blocks.sweeping());
+        self.colour.store(3 - self.colour(), Ordering::Relaxed);
+        self.marking.store(true, Ordering::Relaxed);
+    }
+
+    /// In the pause: marking is complete, everything that holds objects is to be swept.
+    pub fn end_marking(&self) {
+        self.tracked.blocks.flip();
+        self.leaf.blocks.flip();
+        self.marking.store(false, Ordering::Relaxed);
+    }
+
+    /// Reports and re-arms the written pages of everything tracked that holds objects.
+    pub fn take_written_and_arm(
+        &self,
+        barrier: &dyn Barrier,
+        report: &mut dyn FnMut(PageRange),
+    ) -> Result<u64, BarrierError> {
+        let mut covered = 0;
+        for run in self.tracked.blocks.runs(BRIDGE_BLOCKS) {
+            self.tracked.blocks.note_armed(&run);
+            covered += run.len() / PAGE;
+            barrier.take_and_arm(run, report)?;
+        }
+        for run in self.tracked.large.runs(BRIDGE_PAGES) {
+            covered += run.len() / PAGE;
+            barrier.take_and_arm(run, report)?;
+        }
+        Ok(covered as u64)
+    }
+
+    /// Bytes in use: blocks that are not free, and large objects.
+    pub fn used_bytes(&self) -> usize {
+        [&self.tracked, &self.leaf].iter().map(|r| r.blocks.used_bytes() + r.large.used_bytes()).sum()
+    }
+
+    /// Whether an allocation of `bytes` would succeed now, as far as can be said without making it.
+    pub fn has_room_for(&self, bytes: usize, space: Space) -> bool {
+        let regions = self.regions(space);
+        if bytes <= LARGE_THRESHOLD {
+            return regions.blocks.has_room()
+                || self.footprint.limit() - self.footprint.committed() >= BLOCK
+                || self.release_free(0) > 0;
+        }
+        if let Some(run) = regions.large.take(bytes, &self.footprint).or_else(|| {
+            self.release_free(0);
+            regions.large.take(bytes, &self.footprint)
+        }) {
+            regions.large.give_back(run.range);
+            return true;
+        }
+        false
+    }
+
+    /// Gives free memory back to the system until about `keep` bytes of it are left in each region pair.
+    pub fn release_free(&self, keep: usize) -> usize {
+        [&self.tracked, &self.leaf]
+            .iter()
+            .map(|r| {
+                r.blocks.release_free(keep, &self.mapping, &self.footprint)
+                    + r.large.release_free(keep, &self.mapping, &self.footprint)
+            })
+            .sum()
+    }
+
+    /// Sweeps one block. False when nothing is left to sweep.
+    pub fn sweep_one(&self) -> bool {
+        sweep::sweep_one(&self.tracked.blocks, &self.metadata, self.colour())
+            || sweep::sweep_one(&self.leaf.blocks, &self.metadata, self.colour())
+    }
+
+    /// Whether some block is not swept yet.
+    pub fn sweeping(&self) -> bool {
+        self.tracked.blocks.sweeping() || self.leaf.blocks.sweeping()
+    }
+
+    /// Sweeps whatever is left, and waits for what others are sweeping.
+    pub fn finish_sweeping(&self) {
+        while self.sweep_one() {}
+        while self.sweeping() {
+            std::thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Several workers marking together.
+//!
+//! Each worker has a private stack (in its [`Tracer`]) and a deque of *packets*, each some hundred items, from which the others steal.
+//! A worker whose private stack is long while somebody is idle moves the older half into a packet. The caller of [`Team::drain`] is worker 0; the
+//! others are threads that sleep between drains.
+//!
+//! **Termination.** `active` counts the workers that have, or are looking to take, work. Only an active worker makes packets, and it empties its own
+//! stack and deque before it goes idle; so when `active` is zero every deque is empty and stays so. An idle worker that sees a
+//! packet becomes active *before* it steals. The counter is SeqCst: a worker's decrement comes after its last look at the deques in
+//! the one order all threads agree on.
+//!
+//! **Lifetimes.** A drain lends `&Marking` to the helper threads as an address. [`Team::drain`] does not return before every helper has
+//! reported that it let go of it, even when a helper panics.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_deque::{Injector, Steal, Stealer, Worker};
+use parking_lot::{Condvar, Mutex};
+
+use super::item::Item;
+use super::tracer::{Marking, Tracer};
+
+/// Items in a packet.
+const PACKET: usize = 256;
+/// Objects traced between two looks at whether somebody is idle.
+const SHARE_INTERVAL: usize = 128;
+
+type Packet = Vec<usize>;
+
+struct Shared {
+    injector: Injector<Packet>,
+    stealers: Vec<Stealer<Packet>>,
+    active: AtomicUsize,
+    job: Mutex<Job>,
+    start: Condvar,
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct Job {
+    /// Counts drains, so that a helper joins each once.
+    generation: u64,
+    /// Address of the `Marking` that is lent.
+    marking: usize,
+    /// Helpers that have not finished this drain.
+    running: usize,
+    shutdown: bool,
+}
+
+/// The marking threads of one heap.
+pub struct Team {
+    shared: Arc<Shared>,
+    own: Mutex<Worker<Packet>>,
+    helpers: Vec<JoinHandle<()>>,
+}
+
+impl Team {
+    /// A team of `workers`, of which all but the caller of `drain` are threads of their own, named after the heap.
+    pub fn new(workers: usize, name: &str) -> std::io::Result<Team> {
+        let mut deques: Vec<Worker<Packet>> = (0..workers.max(1)).map(|_| Worker::new_lifo()).collect();
+        let shared = Arc::new(Shared {
+            injector: Injector::new(),
+            stealers: deques.iter().map(Worker::stealer).collect(),
+            active: AtomicUsize::new(0),
+            job: Mutex::default(),
+            start: Condvar::new(),
+            done: Condvar::new(),
+        });
+        let own = deques.remove(0);
+        let mut team = Team { shared: shared.clone(), own: Mutex::new(own), helpers: Vec::new() };
+        for (i, deque) in deques.into_iter().enumerate() {
+            let shared = shared.clone();
+            let builder = std::thread::Builder::new().name(format!("{name} mark {}", i + 1));
+            // On failure `team` is dropped, which stops the helpers that did start.
+            team.helpers.push(builder.spawn(move || helper(&shared, &deque))?);
+        }
+        Ok(team)
+    }
+
+    /// Marks from `items` (encoded [`Item`]s) on and from `edges` (plain references) until nothing is left.
+    pub fn drain(&self, marking: &Marking<'_>, items: Vec<usize>, edges: &[usize]) {
+        self.drain_once(marking, items, edges);
+        loop {
+            let mut pages = std::mem::take(&mut *marking.overflow.lock());
+            if pages.is_empty() {
+                return;
+            }
+            pages.sort_unstable();
+            pages.dedup();
+            let items = pages.into_iter().map(|page| Item::Page(page).encode()).collect();
+            self.drain_once(marking, items, &[]);
+        }
+    }
+
+    fn drain_once(&self, marking: &Marking<'_>, mut items: Vec<usize>, edges: &[usize]) {
+        let own = self.own.lock();
+        if self.helpers.is_empty() {
+            let mut tracer = Tracer::marking(marking);
+            tracer.stack = items;
+            edges.iter().for_each(|edge| tracer.edge(*edge));
+            while tracer.step() {}
+            tracer.finish();
+            return;
+        }
+        while items.len() > PACKET {
+            self.shared.injector.push(items.split_off(items.len() - PACKET));
+        }
+        {
+            let mut job = self.shared.job.lock();
+            job.generation += 1;
+            job.marking = marking as *const Marking<'_> as usize;
+            job.running = self.helpers.len();
+            self.shared.active.store(self.helpers.len() + 1, Ordering::SeqCst);
+            self.shared.start.notify_all();
+        }
+        let finish = WaitForHelpers(&self.shared);
+        let mut tracer = Tracer::marking(marking);
+        tracer.stack = items;
+        edges.iter().for_each(|edge| tracer.edge(*edge));
+        work(&self.shared, &own, &mut tracer);
+        tracer.finish();
+        drop(finish);
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        self.shared.job.lock().shutdown = true;
+        self.shared.start.notify_all();
+        for helper in self.helpers.drain(..) {
+            // A helper that panicked has already reported; there is nothing left to do for it.
+            let _ = helper.join();
+        }
+    }
+}
+
+/// Waits, when dropped, until every helper has let go of the lent `Marking`.
+struct WaitForHelpers<'a>(&'a Shared);
+
+impl Drop for WaitForHelpers<'_> {
+    fn drop(&mut self) {
+        let mut job = self.0.job.lock();
+        while job.running > 0 {
+            self.0.done.wait(&mut job);
+        }
+    }
+}
+
+/// Reports, when dropped, that a helper has let go, also while it unwinds.
+struct Leave<'a>(&'a Shared);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        let mut job = self.0.job.lock();
+        job.running -= 1;
+        if job.running == 0 {
+            self.0.done.notify_all();
+        }
+    }
+}
+
+fn helper(shared: &Shared, deque: &Worker<Packet>) {
+    let mut seen = 0;
+    loop {
+        let address = {
+            let mut job = shared.job.lock();
+            while job.generation == seen && !job.shutdown {
+                shared.start.wait(&mut job);
+            }
+            if job.shutdown {
+                return;
+            }
+            seen = job.generation;
+            job.marking
+        };
+        let leave = Leave(shared);
+        // SAFETY: `drain_once` lends the marking until every helper dropped its `Leave`.
+        let marking = unsafe { &*(address as *const Marking<'_>) };
+        let mut tracer = Tracer::marking(marking);
+        work(shared, deque, &mut tracer);
+        tracer.finish();
+        drop(tracer);
+        drop(leave);
+    }
+}
+
+fn work(shared: &Shared, deque: &Worker<Packet>, tracer: &mut Tracer<'_>) {
+    loop {
+        let mut steps = 0;
+        while tracer.step() {
+            steps += 1;
+            if steps % SHARE_INTERVAL == 0
+                && tracer.stack.len() > 2 * PACKET
+                && shared.active.load(Ordering::Relaxed) < shared.stealers.len()
+            {
+                // The older half: those items lead to the larger parts of the graph.
+                let rest = tracer.stack.split_off(tracer.stack.len() / 2);
+                deque.push(std::mem::replace(&mut tracer.stack, rest));
+            }
+        }
+        if let Some(packet) = take(shared, deque) {
+            tracer.stack = packet;
+            continue;
+        }
+        shared.active.fetch_sub(1, Ordering::SeqCst);
+        let mut spins = 0u32;
+        loop {
+            if shared.active.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            if !shared.injector.is_empty() || shared.stealers.iter().any(|stealer| !stealer.is_empty()) {
+                shared.active.fetch_add(1, Ordering::SeqCst);
+                break;
+            }
+            spins += 1;
+            if spins > 64 {
+                std::thread::yield_now();
+            } else {
+                std::hint::spin_loop();
+            }
+        }
+    }
+}
+
+fn take(shared: &Shared, deque: &Worker<Packet>) -> Option<Packet> {
+    if let Some(packet) = deque.pop() {
+        return Some(packet);
+    }
+    loop {
+        let steal = shared.injector.steal().or_else(|| shared.stealers.iter().map(Stealer::steal).collect());
+        match steal {
+            Steal::Success(packet) => return Some(packet),
+            Steal::Empty => return None,
+            Steal::Retry => {}
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! A thread that runs the embedder's code, as the collector's user sees it.
+//!
+//! **Allocation is never a safepoint.** It hands out memory or says that the limit allows none; it does not stop the thread, and nothing
+//! the thread holds can be freed by it. Safepoints are explicit: [`Mutator::poll`], [`Mutator::blocking`], [`Mutator::reclaim`], [`Mutator::collect`] and the
+//! end of the mutator. So native code between two safepoints may keep plain addresses in registers.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crate::collector::{Collector, Shared};
+use crate::config::Zeal;
+use crate::cycle::rendezvous::Party;
+use crate::heap::Exhausted;
+use crate::model::Space;
+use crate::telemetry::{Reason, StallCause};
+
+/// A collection of everything unreachable did not make room for `requested` bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "out of memory: {requested} bytes do not fit below the heap limit of {limit} bytes, even after a full collection; \
+     drop references, or raise `limit`"
+)]
+pub struct OutOfMemory {
+    /// Bytes asked for.
+    pub requested: usize,
+    /// The heap's hard limit in bytes.
+    pub limit: usize,
+}
+
+/// Bytes a mutator takes before it tells the pacer.
+const REPORT_BYTES: u64 = 32 * 1024;
+
+/// One thread's access to a heap. Dropping it detaches the thread, also while the thread unwinds.
+pub struct Mutator {
+    party: Arc<Party>,
+    collector: Collector,
+    reported: std::cell::Cell<u64>,
+    refills: std::cell::Cell<u64>,
+    safepoints: u64,
+    /// Calls of `reclaim` since the slow path last succeeded.
+    failures: std::cell::Cell<u32>,
+    /// Bound to its thread: not Send, not Sync.
+    _thread: PhantomData<*mut ()>,
+}
+
+impl Mutator {
+    pub(crate) fn new(collector: Collector, party: Arc<Party>) -> Mutator {
+        Mutator {
+            party,
+            collector,
+            reported: 0.into(),
+            refills: 0.into(),
+            safepoints: 0,
+            failures: 0.into(),
+            _thread: PhantomData,
+        }
+    }
+
+    /// The heap's collector.
+    pub fn collector(&self) -> &Collector {
+        &self.collector
+    }
+
+    fn shared(&self) -> &Shared {
+        self.collector.shared()
+    }
+
+    /// `bytes` of zeroed memory, aligned to 16. Never a safepoint.
+    ///
+    /// # Errors
+    ///
+    /// [`Exhausted`] when the hard limit is reached: nothing was allocated. Call [`Mutator::reclaim`] and try again.
+    #[inline(always)]
+    pub fn alloc(&self, bytes: usize, space: Space) -> Result<NonNull<u8>, Exhausted> {
+        // SAFETY: this is the mutator's thread (Mutator is not Send), outside its safepoints; no other reference to the locals is alive.
+        let locals = unsafe { self.party.locals() };
+        let local = match space {
+            Space::Tracked => &mut locals.tracked,
+            Space::Leaf => &mut locals.leaf,
+        };
+        match local.bump(&self.shared().heap, bytes) {
+            // SAFETY: a heap address is not null.
+            Some(addr) => Ok(unsafe { NonNull::new_unchecked(addr as *mut u8) }),
+            None => self.alloc_slow(bytes, space),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn alloc_slow(&self, bytes: usize, space: Space) -> Result<NonNull<u8>, Exhausted> {
+        let shared = self.shared();
+        // SAFETY: as in `alloc`, whose reference is not used any more.
+        let locals = unsafe { self.party.locals() };
+        let local = match space {
+            Space::Tracked => &mut locals.tracked,
+            Space::Leaf => &mut locals.leaf,
+        };
+        let result = local.refill_and_alloc(&shared.heap, shared.barrier(), bytes);
+        let taken = locals.tracked.taken() + locals.leaf.taken();
+        let new = taken.saturating_sub(self.reported.get());
+        if new >= REPORT_BYTES {
+            self.reported.set(taken);
+            if shared.pacer.allocated(new) {
+                shared.request(Reason::Trigger, false);
+            }
+        }
+        self.refills.set(self.refills.get() + 1);
+        if let Zeal::Alloc(every) = shared.config.zeal()
+            && self.refills.get().is_multiple_of(every)
+        {
+            shared.request(Reason::Zeal, false);
+        }
+        match result {
+            Ok(addr) => {
+                self.failures.set(0);
+                // SAFETY: a heap address is not null.
+                Ok(unsafe { NonNull::new_unchecked(addr as *mut u8) })
+            }
+            Err(exhausted) => {
+                shared.request(Reason::LimitReached, true);
+                Err(exhausted)
+            }
+        }
+    }
+
+    /// Whether [`Mutator::poll`] would do anything: a load and a compare.
+    #[inline(always)]
+    pub fn poll_requested(&self) -> bool {
+        self.party.asked()
+    }
+
+    /// The safepoint: a load and a branch when nothing is asked. The thread's roots must be complete.
+    #[inline(always)]
+    pub fn poll(&mut self) {
+        if self.party.asked() {
+            self.safepoint();
+        }
+    }
+
+    /// A safepoint that counts for `zeal=safepoint:N`; [`Mutator::poll`]'s slow path.
+    #[cold]
+    #[inline(never)]
+    fn safepoint(&mut self) {
+        let shared = self.shared();
+        shared.rendezvous.safepoint(&self.party, &|party| shared.hand_over(party));
+        self.safepoints += 1;
+        if let Zeal::Safepoint(every) = self.shared().config.zeal()
+            && self.safepoints.is_multiple_of(every)
+        {
+            self.shared().request(Reason::Zeal, false);
+        }
+    }
+
+    /// Runs `f`, a system call, a join, foreign code: pauses go on without this thread meanwhile. `f` must not use the heap. The
+    /// thread's roots must be complete, and stay as they are.
+    pub fn blocking<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        let away = Away::go(self);
+        let result = f();
+        drop(away);
+        result
+    }
+
+    /// A safepoint. Runs one full cycle that starts after this call, and waits until everything unreachable at the call can be
+    /// allocated again.
+    pub fn collect(&mut self) {
+        self.wait_for_cycle(Reason::Explicit, false);
+    }
+
+    /// A safepoint. After [`Exhausted`]: waits for the cycle that runs, then collects with all mutators stopped, until `bytes` can be
+    /// allocated in either space.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfMemory`] when they cannot. The heap stays usable: drop references and try again.
+    pub fn reclaim(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
+        let start = Instant::now();
+        let shared = self.shared();
+        let limit = shared.heap.footprint.limit();
+        let has_room = |shared: &Shared| {
+            [Space::Tracked, Space::Leaf].iter().all(|space| shared.heap.has_room_for(bytes, *space))
+        };
+        let mut fits = false;
+        // A second call in a row means that the room there is does not fit the caller: holes too small for it, or other mutators
+        // faster. Then only a collection helps; and when that did not either, nothing will.
+        let again = self.failures.get();
+        self.failures.set(again + 1);
+        if bytes <= limit && again < 3 {
+            if again == 0 {
+                self.wait_for_running_cycle();
+                fits = has_room(self.shared());
+            }
+            if !fits {
+                self.wait_for_cycle(Reason::OutOfMemory, true);
+                fits = has_room(self.shared());
+            }
+        }
+        if !fits {
+            self.failures.set(0);
+        }
+        let stalled = start.elapsed();
+        self.shared().stats.record_stall(stalled, StallCause::Allocation);
+        self.shared().listen(|listener| listener.mutator_stalled(stalled, StallCause::Allocation));
+        if fits { Ok(()) } else { Err(OutOfMemory { requested: bytes, limit }) }
+    }
+
+    fn wait_for_running_cycle(&mut self) {
+        let away = Away::go(self);
+        let shared = away.0.shared();
+        shared.control.wait_while_running();
+        shared.heap.finish_sweeping();
+    }
+
+    fn wait_for_cycle(&mut self, reason: Reason, stop_the_world: bool) {
+        let away = Away::go(self);
+        let shared = away.0.shared();
+        shared.control.request_and_wait(reason, stop_the_world);
+        shared.heap.finish_sweeping();
+    }
+
+    /// Bytes this mutator allocated since it was attached.
+    pub fn allocated_bytes(&self) -> u64 {
+        // SAFETY: as in `alloc`.
+        let locals = unsafe { self.party.locals() };
+        locals.tracked.allocated() + locals.leaf.allocated()
+    }
+}
+
+impl Drop for Mutator {
+    fn drop(&mut self) {
+        let shared = self.collector.shared();
+        let taken = {
+            // SAFETY: this is the mutator's thread, outside its safepoints.
+            let locals = unsafe { self.party.locals() };
+            locals.tracked.taken() + locals.leaf.taken()
+        };
+        shared.pacer.allocated(taken.saturating_sub(self.reported.get()));
+        shared.rendezvous.leave(&self.party, |party| shared.retire(party));
+    }
+}
+
+/// The mutator is away while this lives, also while it unwinds.
+struct Away<'a>(&'a Mutator);
+
+impl Away<'_> {
+    fn go(mutator: &mut Mutator) -> Away<'_> {
+        let shared = mutator.shared();
+        shared.rendezvous.go_away(&mutator.party, &|party| shared.hand_over(party));
+        Away(mutator)
+    }
+}
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        self.0.shared().rendezvous.come_back(&self.0.party);
+        let stalled = self.0.party.stalled.swap(0, Ordering::Relaxed);
+        if stalled > 0 {
+            let stalled = std::time::Duration::from_nanos(stalled);
+            self.0.shared().stats.record_stall(stalled, StallCause::Throttle);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The thread's last error.
+//!
+//! Three places need it: turning the answer of a `libc` call into an `io::Error`; doing the same for crate
+//! `userfaultfd`, whose errors wrap another crate's errno type; and a signal handler, which must leave `errno` as it
+//! found it, because the code it interrupted may be about to read it.
+
+use std::io;
+
+/// Turns the `-1` of a C call into the error it left in `errno`.
+pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// The errno an error carries; `EIO` where it carries none.
+pub fn of(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// The error of crate `userfaultfd` as an `io::Error`. Allocates only for errors that carry no errno.
+pub fn from_userfaultfd(error: userfaultfd::Error) -> io::Error {
+    match error {
+        userfaultfd::Error::SystemError(errno) => io::Error::from_raw_os_error(errno as i32),
+        other => io::Error::other(other.to_string()),
+    }
+}
+
+/// The address of this thread's `errno`. Also serves as a number that differs between running threads.
+pub fn location() -> *mut libc::c_int {
+    // SAFETY: the function only computes an address in the thread's static storage.
+    unsafe { libc::__errno_location() }
+}
+
+/// Puts `errno` back, when dropped, to what it was when made. For signal handlers.
+pub struct Preserved(libc::c_int);
+
+impl Preserved {
+    /// Remembers `errno`.
+    pub fn new() -> Preserved {
+        // SAFETY: `location` is this thread's errno, always readable.
+        Preserved(unsafe { *location() })
+    }
+}
+
+impl Default for Preserved {
+    fn default() -> Preserved {
+        Preserved::new()
+    }
+}
+
+impl Drop for Preserved {
+    fn drop(&mut self) {
+        // SAFETY: `location` is this thread's errno, always writable.
+        unsafe { *location() = self.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_call_between_leaves_errno_as_it_was() {
+        // SAFETY: this thread's errno.
+        unsafe { *location() = libc::EXDEV };
+        {
+            let _preserved = Preserved::new();
+            // SAFETY: closing no descriptor fails and has no other effect.
+            let error = check(unsafe { libc::close(-1) }).unwrap_err();
+            assert_eq!(of(&error), libc::EBADF);
+        }
+        // SAFETY: this thread's errno.
+        assert_eq!(unsafe { *location() }, libc::EXDEV);
+    }
+}

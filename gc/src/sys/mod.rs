@@ -1,0 +1,17 @@
+//! What the collector asks of Linux, one file a subject.
+//!
+//! * [`kernel`]: every call that may be refused goes through a [`Kernel`], so that a test can make each refusal happen.
+//! * [`uffd`]: opening a userfaultfd with the least privilege that serves, and protecting ranges with it.
+//! * [`pagemap`]: `PAGEMAP_SCAN`, which reads and re-arms write protection in one pass.
+//! * [`errno`]: the thread's last error, from crates and in signal handlers.
+//! * [`limits`]: how much memory this process may use.
+//!
+//! Nothing here knows what a heap, an object or a barrier is.
+
+pub mod errno;
+pub mod kernel;
+pub mod limits;
+pub mod pagemap;
+pub mod uffd;
+
+pub use kernel::{Denials, Kernel};

@@ -1,0 +1,84 @@
+//! `pagemark`: measures the collector.
+//!
+//! `pagemark bench churn` allocates trees beside a live one and says how many nodes a second that is and how long the worst tree took;
+//! `pagemark bench mark` says what marking one object costs. Both print a control thread's stalls in the same run: on a
+//! shared machine a worst case means something only beside the machine's own.
+
+mod churn;
+mod control;
+mod marking;
+mod node;
+
+use clap::{Parser, Subcommand};
+use pagemark::Config;
+
+#[derive(Parser)]
+#[command(name = "pagemark", version, about = "Measure the pagemark collector")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a workload and print what it measured, as one JSON object
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// A live tree of 2^23 nodes of 32 bytes, then trees of 2,047 nodes, every 16th replacing a live subtree
+    Churn {
+        /// Levels of the live tree (it has 2^LEVELS - 1 nodes)
+        #[arg(long, default_value_t = 23, value_parser = clap::value_parser!(u32).range(12..=28))]
+        levels: u32,
+        /// Trees to build
+        #[arg(long, default_value_t = 20_000)]
+        trees: u64,
+        /// Collector configuration on top of PAGEMARK_GC
+        #[arg(long, default_value = "")]
+        gc: String,
+    },
+    /// Mark a live tree again and again and say what an object costs
+    Mark {
+        /// Levels of the tree
+        #[arg(long, default_value_t = 22, value_parser = clap::value_parser!(u32).range(12..=28))]
+        levels: u32,
+        /// Cycles
+        #[arg(long, default_value_t = 9)]
+        cycles: u32,
+        /// Build the tree so that neighbours in it are not neighbours in memory
+        #[arg(long)]
+        shuffled: bool,
+        /// Collector configuration on top of PAGEMARK_GC
+        #[arg(long, default_value = "")]
+        gc: String,
+    },
+}
+
+fn configuration(keys: &str) -> Result<Config, pagemark::ConfigError> {
+    let mut config = Config::from_env()?;
+    config.apply(keys)?;
+    Ok(config)
+}
+
+fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let Command::Bench(bench) = arguments.command;
+    let result = match bench {
+        Bench::Churn { levels, trees, gc } => churn::run(&configuration(&gc)?, levels, trees)?,
+        Bench::Mark { levels, cycles, shuffled, gc } => marking::run(&configuration(&gc)?, levels, cycles, shuffled)?,
+    };
+    println!("{}", serde_json::to_string_pretty(&result)?);
+    Ok(())
+}
+
+fn main() -> std::process::ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pagemark: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

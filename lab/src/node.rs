@@ -1,0 +1,73 @@
+//! Trees of 32-byte nodes, the work that most collectors are measured with.
+
+use pagemark::typed::{Field, Mutator, Ref, Root};
+use pagemark::{Exhausted, Trace};
+
+/// A type word, two references, a value: 32 bytes.
+#[derive(Trace)]
+pub struct Node {
+    pub left: Field<Node>,
+    pub right: Field<Node>,
+    pub value: u64,
+}
+
+/// Levels of the trees that are built between two safepoints: 2,047 nodes.
+pub const SMALL: u32 = 11;
+
+/// A full tree of `levels` levels, in allocation order of a depth-first walk. No safepoint inside.
+pub fn build(mutator: &Mutator, levels: u32, value: u64) -> Result<Ref<'_, Node>, Exhausted> {
+    let node = mutator.alloc(Node { left: Field::null(), right: Field::null(), value })?;
+    if levels > 1 {
+        node.left.set(Some(build(mutator, levels - 1, value)?));
+        node.right.set(Some(build(mutator, levels - 1, value)?));
+    }
+    Ok(node)
+}
+
+/// Nodes of the tree.
+pub fn count(mutator: &Mutator, node: Ref<'_, Node>) -> u64 {
+    let below = |field: &Field<Node>| field.get(mutator).map_or(0, |child| count(mutator, child));
+    1 + below(&node.left) + below(&node.right)
+}
+
+/// Whether every node of the tree holds `value`, and how many there are.
+pub fn check(mutator: &Mutator, node: Ref<'_, Node>, value: u64) -> Option<u64> {
+    let below = |field: &Field<Node>| match field.get(mutator) {
+        Some(child) => check(mutator, child, value),
+        None => Some(0),
+    };
+    if node.value != value {
+        return None;
+    }
+    Some(1 + below(&node.left)? + below(&node.right)?)
+}
+
+/// The field that the low bits of `path` lead to, `levels` levels below `node`.
+pub fn descend<'m>(mutator: &'m Mutator, mut node: Ref<'m, Node>, levels: u32, path: u64) -> &'m Field<Node> {
+    let side = |node: Ref<'m, Node>, level: u32| {
+        if path >> level & 1 == 0 { &node.value().left } else { &node.value().right }
+    };
+    for level in 0..levels - 1 {
+        node = side(node, level).get(mutator).expect("the live tree is full above its subtrees");
+    }
+    side(node, levels - 1)
+}
+
+/// A live tree of `levels` levels whose lowest [`SMALL`] levels are built a subtree at a time, a safepoint after each. Subtree `path` holds the
+/// value `path`. With `shuffled`, subtrees go in one node at a time at random places, so that neighbours in the tree are not neighbours in memory.
+pub fn live_tree(mutator: &mut Mutator, levels: u32) -> Result<Root<Node>, Box<dyn std::error::Error>> {
+    let top = levels - SMALL;
+    let root = mutator.root(Some(build(mutator, top, u64::MAX).map_err(|_| "the heap limit is too small for the live tree")?));
+    for path in 0..1u64 << top {
+        loop {
+            let tree = root.get(mutator).expect("just built");
+            if let Ok(subtree) = build(mutator, SMALL, path) {
+                descend(mutator, tree, top, path).set(Some(subtree));
+                break;
+            }
+            mutator.reclaim(32 << SMALL)?;
+        }
+        mutator.poll();
+    }
+    Ok(root)
+}

@@ -1,0 +1,293 @@
+//! The typed layer: Rust structs in the heap, safe references, no barrier.
+//!
+//! ```
+//! use pagemark::typed::{Field, Heap};
+//! use pagemark::{Config, Trace};
+//!
+//! #[derive(Trace)]
+//! struct Node {
+//!     next: Field<Node>,
+//!     value: u64,
+//! }
+//!
+//! let heap = Heap::new(&Config::default())?;
+//! let mut mutator = heap.attach();
+//! let list = mutator.root::<Node>(None); // a handle: keeps what it holds, cannot dangle
+//! for value in 0..1000 {
+//!     let node = mutator.alloc(Node { next: Field::null(), value })?;
+//!     node.next.set(list.get(&mutator)); // one plain store
+//!     list.set(Some(node));
+//!     mutator.poll(); // a safepoint: `node` cannot be used after it
+//! }
+//! assert_eq!(list.get(&mutator).unwrap().value, 999);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **What keeps a reference valid.** A [`Ref`] borrows its [`Mutator`] shared; every safepoint needs the mutator exclusively. So no `Ref` lives
+//! across a safepoint, and between two of them nothing is freed. What must live longer is put into a [`Root`] (this thread) or a
+//! [`Global`] (any thread), or into a field of an object that is reachable.
+//!
+//! **What the types do not rule out**: a [`Field`] outside the heap (on the stack, in a `Box`) is not seen by the collector. `set` and `get` there are caught in debug
+//! builds. A `Ref` stored into an object of another heap is caught when the collector traces it, in debug builds.
+//!
+//! An object is a word for its type, then the value. Types without fields that hold references ([`Trace::MAY_HOLD_REFERENCES`]) go to leaf blocks, which
+//! are never traced and never armed.
+
+mod array;
+mod field;
+mod roots;
+mod trace;
+
+use std::marker::PhantomData;
+use std::ops::{Deref, Range};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+pub use array::{Array, Bytes};
+pub use field::Field;
+pub use roots::{Global, Root};
+pub use trace::Trace;
+
+use crate::{CardTable, Config, Exhausted, HeapError, ObjectModel, OutOfMemory, Space, Tracer, telemetry};
+use roots::RootTable;
+
+/// What the collector knows of a type: how to trace bytes of it.
+struct TypeInfo {
+    /// # Safety: the pointer is to an object of this type; the range lies inside it.
+    trace: unsafe fn(NonNull<u8>, Range<usize>, &mut Tracer<'_>),
+}
+
+/// An object in the heap.
+#[repr(C, align(16))]
+struct Object<T> {
+    /// Null until the object is complete.
+    info: AtomicPtr<TypeInfo>,
+    value: T,
+}
+
+struct InfoOf<T>(PhantomData<T>);
+
+impl<T: Trace> InfoOf<T> {
+    const INFO: &'static TypeInfo = &TypeInfo { trace: trace_value::<T> };
+}
+
+/// # Safety
+///
+/// `object` is a complete `Object<T>`.
+unsafe fn trace_value<T: Trace>(object: NonNull<u8>, _range: Range<usize>, tracer: &mut Tracer<'_>) {
+    // SAFETY: by this function's contract. Shared access: what mutators change meanwhile is in atomics.
+    unsafe { object.cast::<Object<T>>().as_ref() }.value.trace(tracer);
+}
+
+/// Traces an object through its first word.
+struct Typed;
+
+// SAFETY: each type's trace function reports its fields, by the contract of `Trace`; an object whose first word is zero is not complete
+// and holds nothing yet.
+unsafe impl ObjectModel for Typed {
+    unsafe fn trace(&self, object: NonNull<u8>, range: Range<usize>, tracer: &mut Tracer<'_>) {
+        // SAFETY: every object begins with this word. Acquire pairs with the Release in `alloc`.
+        let info = unsafe { object.cast::<AtomicPtr<TypeInfo>>().as_ref() }.load(Ordering::Acquire);
+        if let Some(info) = NonNull::new(info) {
+            // SAFETY: the word is only ever set to a static TypeInfo of the object's type.
+            unsafe { (info.as_ref().trace)(object, range, tracer) };
+        }
+    }
+}
+
+/// A heap of typed objects. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct Heap {
+    raw: crate::Heap,
+    globals: Arc<RootTable>,
+}
+
+impl Heap {
+    /// Reserves a heap and starts its collector. Errors as [`crate::Heap::new`].
+    pub fn new(config: &Config) -> Result<Heap, HeapError> {
+        Ok(Heap::over(crate::Heap::new(config, Typed)?))
+    }
+
+    #[doc(hidden)]
+    pub fn with_defect(config: &Config, defect: crate::__private::Defect) -> Result<Heap, HeapError> {
+        Ok(Heap::over(crate::Heap::with_defect(config, Typed, defect)?))
+    }
+
+    fn over(raw: crate::Heap) -> Heap {
+        let globals = Arc::new(RootTable::default());
+        raw.add_global_roots(globals.clone());
+        Heap { raw, globals }
+    }
+
+    /// The calling thread becomes a mutator.
+    pub fn attach(&self) -> Mutator {
+        let roots = Arc::new(RootTable::default());
+        Mutator { raw: self.raw.attach(roots.clone()), roots, heap: self.clone() }
+    }
+
+    /// The raw heap below: telemetry, listeners, lookup.
+    pub fn raw(&self) -> &crate::Heap {
+        &self.raw
+    }
+
+    /// Everything measured so far.
+    pub fn summary(&self) -> telemetry::Summary {
+        self.raw.summary()
+    }
+}
+
+/// One thread's access to a typed heap.
+pub struct Mutator {
+    raw: crate::Mutator,
+    roots: Arc<RootTable>,
+    heap: Heap,
+}
+
+impl Mutator {
+    /// The heap.
+    pub fn heap(&self) -> &Heap {
+        &self.heap
+    }
+
+    /// Puts `value` into the heap. Never a safepoint.
+    ///
+    /// # Errors
+    ///
+    /// [`Exhausted`] at the hard limit: `value` is dropped, nothing was allocated; see [`Mutator::reclaim`] and [`Mutator::alloc_or_collect`].
+    #[inline(always)]
+    pub fn alloc<T: Trace>(&self, value: T) -> Result<Ref<'_, T>, Exhausted> {
+        const { assert!(align_of::<T>() <= 16, "objects are aligned to 16 bytes") };
+        const { assert!(!std::mem::needs_drop::<T>(), "the collector runs no destructors") };
+        let space = if T::MAY_HOLD_REFERENCES { Space::Tracked } else { Space::Leaf };
+        let object = self.raw.alloc(size_of_object::<T>(), space)?.cast::<Object<T>>();
+        // SAFETY: fresh memory of that size and alignment, which nobody else knows yet.
+        unsafe {
+            (&raw mut (*object.as_ptr()).value).write(value);
+            // Release: whoever sees the type sees the value.
+            (*object.as_ptr()).info.store(std::ptr::from_ref(InfoOf::<T>::INFO).cast_mut(), Ordering::Release);
+        }
+        Ok(Ref { object, mutator: PhantomData })
+    }
+
+    /// Puts `make()` into the heap, collecting first when it is full: a safepoint only then.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfMemory`] when a full collection does not make room.
+    pub fn alloc_or_collect<T: Trace>(&mut self, make: impl Fn() -> T) -> Result<Ref<'_, T>, OutOfMemory> {
+        loop {
+            if let Ok(object) = self.alloc(make()) {
+                // The borrow checker does not see that the borrow ends on the other path.
+                let object = object.object;
+                return Ok(Ref { object, mutator: PhantomData });
+            }
+            self.raw.reclaim(size_of_object::<T>())?;
+        }
+    }
+
+    /// An array of `length` references, all null. Never a safepoint. Errors as [`Mutator::alloc`].
+    pub fn alloc_array<T: Trace>(&self, length: usize) -> Result<Ref<'_, Array<T>>, Exhausted> {
+        array::alloc(&self.raw, length)
+    }
+
+    /// `length` zero bytes. Never a safepoint. Errors as [`Mutator::alloc`].
+    pub fn alloc_bytes(&self, length: usize) -> Result<Ref<'_, Bytes>, Exhausted> {
+        array::alloc_bytes(&self.raw, length)
+    }
+
+    /// A handle of this thread that keeps what it holds.
+    pub fn root<T: Trace>(&self, object: Option<Ref<'_, T>>) -> Root<T> {
+        Root::new(&self.roots, object)
+    }
+
+    /// A handle that keeps what it holds and may go to other threads.
+    pub fn global<T: Trace>(&self, object: Option<Ref<'_, T>>) -> Global<T> {
+        Global::new(&self.heap.globals, object)
+    }
+
+    /// The safepoint: a load and a branch when nothing is asked.
+    #[inline(always)]
+    pub fn poll(&mut self) {
+        self.raw.poll();
+    }
+
+    /// A safepoint: collects until `bytes` can be allocated. Errors as [`crate::Mutator::reclaim`].
+    pub fn reclaim(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
+        self.raw.reclaim(bytes)
+    }
+
+    /// A safepoint: one full cycle.
+    pub fn collect(&mut self) {
+        self.raw.collect();
+    }
+
+    /// Runs `f` while pauses go on without this thread.
+    pub fn blocking<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        self.raw.blocking(f)
+    }
+
+    /// The card table, only under `mechanism=cards`: after each [`Field::set`], mark [`Field::address`].
+    pub fn cards(&self) -> Option<CardTable> {
+        self.heap.raw.cards()
+    }
+}
+
+const fn size_of_object<T>() -> usize {
+    // `Object` is aligned to 16 so that its size is whole granules.
+    size_of::<Object<T>>()
+}
+
+/// A reference to an object, valid until its mutator's next safepoint.
+pub struct Ref<'m, T> {
+    object: NonNull<Object<T>>,
+    mutator: PhantomData<&'m Mutator>,
+}
+
+impl<T> Clone for Ref<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Ref<'_, T> {}
+
+impl<T> PartialEq for Ref<'_, T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.object == other.object
+    }
+}
+
+impl<T> Eq for Ref<'_, T> {}
+
+impl<'m, T> Ref<'m, T> {
+    /// # Safety
+    ///
+    /// `addr` is an `Object<T>` that stays allocated for `'m`.
+    #[inline(always)]
+    unsafe fn from_addr(addr: usize) -> Option<Ref<'m, T>> {
+        Some(Ref { object: NonNull::new(addr as *mut Object<T>)?, mutator: PhantomData })
+    }
+
+    /// The object's address: stable for its life, and so usable as identity or hash.
+    #[inline(always)]
+    pub fn address(self) -> usize {
+        self.object.as_ptr() as usize
+    }
+
+    /// The value, for as long as the reference is valid.
+    #[inline(always)]
+    pub fn value(self) -> &'m T {
+        // SAFETY: the object is complete and is not freed before the mutator's next safepoint, which needs the borrow `'m` to be over.
+        unsafe { &(*self.object.as_ptr()).value }
+    }
+}
+
+impl<T> Deref for Ref<'_, T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        self.value()
+    }
+}

@@ -1,0 +1,116 @@
+//! Handles: slots in a table that the collector reads as roots.
+//!
+//! A [`Root`] belongs to a thread, a [`Global`] to the heap. Both are an index into a table behind a lock and keep what their slot holds until they are
+//! dropped; they hold no address, so they cannot dangle. The lock is taken by handle operations and while the roots are traced;
+//! between safepoints code uses plain [`Ref`]s and takes none.
+
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Mutator, Ref, Trace};
+use crate::{RootSource, Tracer};
+
+#[derive(Default)]
+struct Slots {
+    slots: Vec<usize>,
+    free: Vec<usize>,
+}
+
+/// A table of slots.
+#[derive(Default)]
+pub(super) struct RootTable(Mutex<Slots>);
+
+impl RootTable {
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        // Nothing that runs under the lock leaves the table half-changed, so a panic elsewhere does not matter.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn insert(&self, addr: usize) -> usize {
+        let mut table = self.lock();
+        if let Some(index) = table.free.pop() {
+            table.slots[index] = addr;
+            return index;
+        }
+        table.slots.push(addr);
+        table.slots.len() - 1
+    }
+
+    fn remove(&self, index: usize) {
+        let mut table = self.lock();
+        table.slots[index] = 0;
+        table.free.push(index);
+    }
+}
+
+// SAFETY: reports every slot.
+unsafe impl RootSource for RootTable {
+    fn trace_roots(&self, tracer: &mut Tracer<'_>) {
+        for addr in &self.lock().slots {
+            if *addr != 0 {
+                tracer.edge(*addr);
+            }
+        }
+    }
+}
+
+/// A slot of a table, given back when dropped.
+struct Slot {
+    table: Arc<RootTable>,
+    index: usize,
+}
+
+impl Slot {
+    fn get(&self) -> usize {
+        self.table.lock().slots[self.index]
+    }
+
+    fn set(&self, addr: usize) {
+        self.table.lock().slots[self.index] = addr;
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.table.remove(self.index);
+    }
+}
+
+/// Keeps an object for this thread, across safepoints.
+pub struct Root<T> {
+    slot: Slot,
+    /// Not Send: it is a root of this thread only.
+    target: PhantomData<(*mut (), fn() -> T)>,
+}
+
+/// Keeps an object for any thread.
+pub struct Global<T> {
+    slot: Slot,
+    target: PhantomData<fn() -> T>,
+}
+
+macro_rules! handle {
+    ($name:ident) => {
+        impl<T: Trace> $name<T> {
+            pub(super) fn new(table: &Arc<RootTable>, object: Option<Ref<'_, T>>) -> $name<T> {
+                let index = table.insert(object.map_or(0, Ref::address));
+                $name { slot: Slot { table: table.clone(), index }, target: PhantomData }
+            }
+
+            /// What it keeps.
+            pub fn get<'m>(&self, _mutator: &'m Mutator) -> Option<Ref<'m, T>> {
+                // SAFETY: the slot holds null or an object that it keeps alive until the next safepoint at least, even
+                // if the slot changes.
+                unsafe { Ref::from_addr(self.slot.get()) }
+            }
+
+            /// Keeps `object` instead.
+            pub fn set(&self, object: Option<Ref<'_, T>>) {
+                self.slot.set(object.map_or(0, Ref::address));
+            }
+        }
+    };
+}
+
+handle!(Root);
+handle!(Global);
