@@ -197,12 +197,12 @@ impl Mutator {
     }
 
     /// A handle of this thread that keeps what it holds.
-    pub fn root<T: Trace>(&self, object: Option<Ref<'_, T>>) -> Root<T> {
+    pub fn root<T: Send + Sync + 'static>(&self, object: Option<Ref<'_, T>>) -> Root<T> {
         Root::new(&self.roots, object)
     }
 
     /// A handle that keeps what it holds and may go to other threads.
-    pub fn global<T: Trace>(&self, object: Option<Ref<'_, T>>) -> Global<T> {
+    pub fn global<T: Send + Sync + 'static>(&self, object: Option<Ref<'_, T>>) -> Global<T> {
         Global::new(&self.heap.globals, object)
     }
 

@@ -6,7 +6,7 @@
 //! what turns out to be too large for that walk (as every cycle does) pays for the search.
 
 use crate::heap::{
-    bytes_of, car, cdr, field, first_word, is_pair, is_string, is_symbol, is_vector, size, str_chars, symbol_name,
+    bytes_of, car, cdr, field, first_word, is_pair, is_string, is_symbol, is_type, is_vector, size, str_chars, symbol_name,
 };
 use crate::lib::numbers;
 use crate::lib::text::char_name;
@@ -50,7 +50,12 @@ pub fn to_string(v: Value, mode: Mode) -> String {
 
 /// Whether the printer goes into an object.
 fn is_compound(v: Value) -> bool {
-    is_pair(v) || is_vector(v) && size(v) > 0
+    is_pair(v) || is_block(v) && size(v) > 0
+}
+
+/// Whether an object is printed field by field.
+fn is_block(v: Value) -> bool {
+    is_vector(v) || is_type(v, Type::Condition) || is_type(v, Type::Values)
 }
 
 /// The parts of a compound object, the first one last.
@@ -68,7 +73,7 @@ fn is_small_tree(v: Value) -> bool {
             todo.push(car(v));
             v = cdr(v);
         }
-        if is_vector(v) {
+        if is_block(v) {
             if size(v) > budget {
                 return false;
             }
@@ -119,7 +124,7 @@ fn shared(v: Value) -> HashSet<Value> {
     let mut found = HashSet::new();
     let mut todo = vec![v];
     while let Some(v) = todo.pop() {
-        if !is_compound(v) && !(is_string(v) && size(v) > 0) {
+        if !(is_compound(v) || is_string(v)) {
             continue;
         }
         if !seen.insert(v) {
@@ -221,6 +226,8 @@ impl Printer {
             self.symbol(&symbol_name(v));
         } else if let Some(n) = numbers::get(v) {
             self.out += &numbers::text::format_number(&n, 10);
+        } else if let Some(n) = numbers::complex::from_value(v) {
+            self.out += &numbers::complex::format(&n, 10);
         } else if let Some(c) = v.to_char() {
             self.char(c);
         } else if v.is_pointer() {

@@ -14,8 +14,8 @@
 ;;;   changes some trees of its garden, in place, inserting and removing keys;
 ;;;   builds a batch, a fresh search tree with its checksum, and puts it into the queue of the next thread;
 ;;;   takes a batch from its own queue, sent by the previous thread, waiting for it if there is none;
-;;;   checks the checksum, counts the keys in a hash table, plants the tree in its garden, where the tree before
-;;;     last of that place dies, and writes the checksum into a ledger that all threads share.
+;;;   checks the checksum, counts the keys in a hash table, plants the tree in its garden in the place of
+;;;     an older one, which dies, and adds the checksum to a ledger that all threads share.
 ;;;
 ;;; So objects are allocated by one thread, read and written by another, and die there. While a batch is in transit,
 ;;; the only reference to it is in a queue that two threads write to.
@@ -199,11 +199,11 @@
     (define (change-garden!)
       (do ((i 0 (+ i 1)))
           ((= i changes-per-round))
-        (let* ((place (place (random places-per-thread)))
+        (let* ((where (place (random places-per-thread)))
                (key (random key-range))
                (operation! (if (zero? (random 2)) tree-insert! tree-remove!)))
-          (vector-set! garden place
-                       (operation! (vector-ref garden place) key)))))
+          (vector-set! garden where
+                       (operation! (vector-ref garden where) key)))))
 
     (define (count-keys! tree)
       (tree-fold (lambda (key ignored)

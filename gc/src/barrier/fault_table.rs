@@ -11,7 +11,7 @@
 //! heap first empties its slot and then waits until each counter has been zero once: a visit that began before found
 //! the entry and is waited for, one that begins later finds the slot empty. Both sides do a store and then a load of the
 //! other's word, and so all four accesses are sequentially consistent. The counters are striped by thread
-//! ([`stripes`](super::stripes)), so faulting threads do not share a cache line.
+//! ([`stripes`]), so faulting threads do not share a cache line.
 //!
 //! The wait is short, a visit being a few system calls at most, and it is the dropping thread that waits, never a handler.
 
@@ -139,7 +139,7 @@ mod tests {
                     }
                 });
             }
-            for _ in 0..2000 {
+            for _ in 0..200 {
                 let resolver = one(0x4000);
                 drop(register(SIGNAL, resolver.clone()).unwrap());
                 // The entry's reference is gone, so no handler can be using it.

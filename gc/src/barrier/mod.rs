@@ -19,14 +19,14 @@
 //! | name | file | who resolves a write to an armed page |
 //! |---|---|---|
 //! | `async` | `async_wp` | the kernel |
-//! | `sync` | [`sync`] | the heap's fault thread |
-//! | `sigbus` | [`sigbus`] | the writing thread, in its `SIGBUS` handler |
-//! | `mprotect` | [`mprotect`] | the writing thread, in its `SIGSEGV` handler |
-//! | `cards` | [`cards`] | nobody: the embedder's store function marks a card |
-//! | `stop` | [`stop`] | nobody: nothing is armed |
+//! | `sync` | `sync` | the heap's fault thread |
+//! | `sigbus` | `sigbus` | the writing thread, in its `SIGBUS` handler |
+//! | `mprotect` | `mprotect` | the writing thread, in its `SIGSEGV` handler |
+//! | `cards` | `cards` | nobody: the embedder's store function marks a card |
+//! | `stop` | `stop` | nobody: nothing is armed |
 //!
-//! `sync`, `sigbus` and `mprotect` keep the bit in [`armed_bits`], where the order of steps that loses no write is argued; the
-//! two that work by signals share [`signals`] and [`fault_table`].
+//! `sync`, `sigbus` and `mprotect` keep the bit in `armed_bits`, where the order of steps that loses no write is argued; the
+//! two that work by signals share `signals` and `fault_table`.
 
 mod armed_bits;
 mod async_wp;

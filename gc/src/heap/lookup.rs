@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use super::Heap;
-use super::metadata::{END, START};
+use super::metadata::{END, MARK_MASK, START};
 use crate::layout::{BLOCK, GRANULE, LARGE_THRESHOLD, PAGE};
 
 impl Heap {
@@ -68,8 +68,19 @@ impl Heap {
         }
     }
 
-    /// Calls `each` for every small or medium object that has bytes on the page at `page`, with its start and its start byte.
-    pub fn objects_on_page(&self, page: usize, mut each: impl FnMut(usize, u8)) {
+    /// Whether an object that starts on the page at `page` has the mark `colour`. Looks at eight granules at a time: most pages that
+    /// are written while marking are new and hold nothing that is marked yet.
+    fn any_marked(&self, page: usize, colour: u8) -> bool {
+        const LANES: u64 = 0x0101_0101_0101_0101;
+        (page..page + PAGE).step_by(8 * GRANULE).any(|at| {
+            // A byte of `x` is zero exactly where the colour is `colour`; colours are on start bytes only.
+            let x = (self.metadata.eight(at) & (LANES * MARK_MASK as u64)) ^ (LANES * colour as u64);
+            x.wrapping_sub(LANES) & !x & (LANES * 0x80) != 0
+        })
+    }
+
+    /// Calls `each` for every small or medium object with the mark `colour` that has bytes on the page at `page`, with its start.
+    pub fn marked_objects_on_page(&self, page: usize, colour: u8, mut each: impl FnMut(usize)) {
         let end = page + PAGE;
         let mut at = page;
         if let Some(start) = self.start_at_or_before(page)
@@ -77,9 +88,16 @@ impl Heap {
         {
             let past = start + self.metadata.granules(start) * GRANULE;
             if past > page {
-                each(start, self.metadata.at(start).load(Ordering::Relaxed));
+                // Acquire, here and below: a marker's store of the colour does not publish the object, but whoever reads the colour may
+                // rely on what that marker acquired.
+                if self.metadata.at(start).load(Ordering::Acquire) & MARK_MASK == colour {
+                    each(start);
+                }
                 at = past;
             }
+        }
+        if !self.any_marked(page, colour) {
+            return;
         }
         while at < end {
             let eight = self.metadata.eight(at);
@@ -98,7 +116,9 @@ impl Heap {
                 at += GRANULE;
                 continue;
             }
-            each(at, byte);
+            if byte & MARK_MASK == colour {
+                each(at);
+            }
             // The owner may not have written the end yet; then this walk would run on, so it goes by granule here.
             at += GRANULE;
         }

@@ -138,8 +138,9 @@ impl<'a> Tracer<'a> {
             log::error!("a reference leads to {addr:#x}, where no object starts");
             return;
         }
-        // A racing worker stores the same value; the object is then traced twice, which is harmless.
-        slot.store(byte & !MARK_MASK | self.colour, Ordering::Relaxed);
+        // A racing worker stores the same value; the object is then traced twice, which is harmless. Release: a worker that
+        // rescans the page and sees the colour sees what this one acquired.
+        slot.store(byte & !MARK_MASK | self.colour, Ordering::Release);
         self.objects += 1;
         if heap.is_large(addr) {
             self.bytes += heap.object_bytes(addr) as u64;
@@ -159,8 +160,10 @@ impl<'a> Tracer<'a> {
         if let Some(shared) = self.shared
             && self.stack.len() >= shared.stack_bound
         {
-            // The object is marked: rescanning its page will trace it.
-            self.overflow.push(item & !(PAGE - 1));
+            // The object is marked: rescanning its pages will trace it. All of them: a rescan traces what lies on one page, and a
+            // medium object may lie on three.
+            let end = item + shared.heap.object_bytes(item);
+            self.overflow.extend((item & !(PAGE - 1)..end).step_by(PAGE));
             if self.overflow.len() >= 4096 {
                 self.flush_overflow(shared);
             }
@@ -231,14 +234,11 @@ impl<'a> Tracer<'a> {
             }
             return;
         }
-        let colour = self.colour;
-        heap.objects_on_page(page, |start, byte| {
-            if byte & MARK_MASK == colour {
-                let end = start + heap.object_bytes(start);
-                let from = page.max(start) - start;
-                let to = (page + PAGE).min(end) - start;
-                self.trace(shared, start, from..to);
-            }
+        heap.marked_objects_on_page(page, self.colour, |start| {
+            let end = start + heap.object_bytes(start);
+            let from = page.max(start) - start;
+            let to = (page + PAGE).min(end) - start;
+            self.trace(shared, start, from..to);
         });
     }
 

@@ -14,7 +14,7 @@ pub struct Field<T> {
     target: PhantomData<fn() -> T>,
 }
 
-impl<T: Trace> Field<T> {
+impl<T: Send + Sync + 'static> Field<T> {
     /// Holds nothing.
     pub const fn null() -> Field<T> {
         Field { addr: AtomicUsize::new(0), target: PhantomData }
@@ -48,7 +48,7 @@ impl<T: Trace> Field<T> {
 }
 
 // SAFETY: reports the one reference it holds, loaded once. Acquire: see `ObjectModel`.
-unsafe impl<T: Trace> Trace for Field<T> {
+unsafe impl<T: Send + Sync + 'static> Trace for Field<T> {
     const MAY_HOLD_REFERENCES: bool = true;
 
     #[inline(always)]

@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Mutator, Ref, Trace};
+use super::{Mutator, Ref};
 use crate::{RootSource, Tracer};
 
 #[derive(Default)]
@@ -91,7 +91,7 @@ pub struct Global<T> {
 
 macro_rules! handle {
     ($name:ident) => {
-        impl<T: Trace> $name<T> {
+        impl<T: Send + Sync + 'static> $name<T> {
             pub(super) fn new(table: &Arc<RootTable>, object: Option<Ref<'_, T>>) -> $name<T> {
                 let index = table.insert(object.map_or(0, Ref::address));
                 $name { slot: Slot { table: table.clone(), index }, target: PhantomData }

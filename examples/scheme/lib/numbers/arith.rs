@@ -4,7 +4,7 @@
 //! run, but operands of the wrong kind are not refused.
 
 use super::tower::{self, Number, Rounding};
-use super::{add, div, failed, mul, need, parse_number, predicates, put, sub, text};
+use super::{add, complex, div, failed, mul, need, parse_number, predicates, put, sub, text};
 use crate::error::SchemeError;
 use crate::heap::{is_string, str_to_rust};
 use crate::prims::{ANY, Answer, Registry};
@@ -37,7 +37,7 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
     for name in ["square", "fxsquare", "flsquare"] {
         r.add(name, 1, 1, |vm, a| mul(vm, a[0], a[0]));
     }
-    for name in ["abs", "magnitude", "fxabs", "flabs"] {
+    for name in ["abs", "fxabs", "flabs"] {
         r.add(name, 1, 1, |vm, a| match need("abs", a, 0)? {
             Number::Flo(f) => vm.flonum(f.abs()),
             n if n.signum() < 0 => sub(vm, Value::fixnum(0), a[0]),
@@ -67,14 +67,27 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
     r.add("truncate->exact", 1, 1, |vm, a| rounded_exact(vm, "truncate->exact", a, Rounding::Truncate));
     for name in ["exact", "inexact->exact"] {
         r.add(name, 1, 1, |vm, a| {
+            if let Some(n) = complex::from_value(a[0])
+                && complex::is_complex(a[0])
+            {
+                let part = |n: &Number| n.to_exact().map_err(|e| failed("exact", e, a));
+                return complex::to_value(vm, &complex::Complex { re: part(&n.re)?, im: part(&n.im)? });
+            }
             let n = need("exact", a, 0)?;
             if n.is_exact() { Ok(a[0]) } else { put(vm, &n.to_exact().map_err(|e| failed("exact", e, a))?) }
         });
     }
     for name in ["inexact", "exact->inexact", "fixnum->flonum", "flonum"] {
-        r.add(name, 1, 1, |vm, a| match need("inexact", a, 0)? {
-            Number::Flo(_) => Ok(a[0]),
-            n => vm.flonum(n.to_f64()),
+        r.add(name, 1, 1, |vm, a| {
+            if let Some(n) = complex::from_value(a[0])
+                && complex::is_complex(a[0])
+            {
+                return complex::to_value(vm, &complex::Complex { re: n.re.to_inexact(), im: n.im.to_inexact() });
+            }
+            match need("inexact", a, 0)? {
+                Number::Flo(_) => Ok(a[0]),
+                n => vm.flonum(n.to_f64()),
+            }
         });
     }
     r.add("numerator", 1, 1, |vm, a| {
@@ -90,8 +103,13 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
         put(vm, &n.map_err(|e| failed("rationalize", e, a))?)
     });
     r.add("number->string", 1, 2, |vm, a| {
-        let n = need("number->string", a, 0)?;
         let radix = radix("number->string", a)?;
+        if let Some(n) = complex::from_value(a[0])
+            && complex::is_complex(a[0])
+        {
+            return vm.string_from(&complex::format(&n, radix));
+        }
+        let n = need("number->string", a, 0)?;
         vm.string_from(&text::format_number(&n, radix))
     });
     r.add("string->number", 1, 2, |vm, a| {
@@ -118,6 +136,7 @@ type Binary<S> = fn(&mut Vm<S>, Value, Value) -> Answer;
 fn fold<S: Stores>(vm: &mut Vm<S>, who: &str, args: &[Value], unit: Value, f: Binary<S>) -> Answer {
     match args {
         [] => Ok(unit),
+        [one] if complex::is_complex(*one) => Ok(*one),
         [one] => need(who, args, 0).map(|_| *one),
         _ => reduce(vm, args, f),
     }
@@ -129,6 +148,9 @@ fn reduce<S: Stores>(vm: &mut Vm<S>, args: &[Value], f: Binary<S>) -> Answer {
 
 /// `(- x)`: not the same as `(- 0 x)` for a flonum zero.
 fn negate<S: Stores>(vm: &mut Vm<S>, args: &[Value]) -> Answer {
+    if complex::is_complex(args[0]) {
+        return sub(vm, Value::fixnum(0), args[0]);
+    }
     match need("-", args, 0)? {
         Number::Flo(f) => vm.flonum(-f),
         n => put(vm, &tower::sub(&Number::Int(0), &n)),

@@ -1,10 +1,13 @@
 //! Roots, exponentials and trigonometry: `(scheme inexact)`.
 //!
 //! Exact arguments give exact results where the mathematics does at a glance (square roots of squares, the values at
-//! zero and one) and flonums otherwise. Results outside the real numbers are NaN, because there are no others.
+//! zero and one) and flonums otherwise. Roots, exponentials and logarithms leave the real numbers where they must; the
+//! trigonometric functions stay there and give NaN.
 
 use super::tower::{self, Number};
+use super::complex::{self, is_complex};
 use super::{failed, need, put};
+use crate::error::SchemeError;
 use crate::prims::{Answer, Registry};
 use crate::value::Value;
 use crate::vm::{Stores, Vm};
@@ -12,12 +15,20 @@ use crate::vm::{Stores, Vm};
 pub fn install<S: Stores>(r: &mut Registry<S>) {
     for name in ["sqrt", "flsqrt"] {
         r.add(name, 1, 1, |vm, a| {
+            if let Some(n) = complex::from_value(a[0])
+                && (is_complex(a[0]) || n.re.signum() < 0)
+            {
+                return complex::to_value(vm, &complex::sqrt(&n));
+            }
             let n = need("sqrt", a, 0)?;
             put(vm, &tower::sqrt(&n))
         });
     }
     for name in ["exp", "flexp"] {
-        r.add(name, 1, 1, |vm, a| function(vm, "exp", a, 0, 1, f64::exp));
+        r.add(name, 1, 1, |vm, a| match complex::from_value(a[0]) {
+            Some(n) if is_complex(a[0]) => complex::to_value(vm, &complex::exp(&n)),
+            _ => function(vm, "exp", a, 0, 1, f64::exp),
+        });
     }
     for name in ["sin", "flsin"] {
         r.add(name, 1, 1, |vm, a| function(vm, "sin", a, 0, 0, f64::sin));
@@ -36,6 +47,10 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
     }
     for name in ["log", "fllog"] {
         r.add(name, 1, 2, |vm, a| {
+            let negative = |v: &Value| complex::from_value(*v).is_some_and(|n| n.re.signum() < 0);
+            if a.iter().any(|v| is_complex(*v) || negative(v)) {
+                return complex_log(vm, a);
+            }
             let n = tower::log(&need("log", a, 0)?);
             if a.len() == 1 {
                 return put(vm, &n);
@@ -70,4 +85,14 @@ fn function<S: Stores>(vm: &mut Vm<S>, who: &str, a: &[Value], from: i64, to: i6
         Number::Int(n) if n == from => Ok(Value::fixnum(to)),
         n => vm.flonum(f(n.to_f64())),
     }
+}
+
+fn complex_log<S: Stores>(vm: &mut Vm<S>, a: &[Value]) -> Answer {
+    let part = |i: usize| match complex::from_value(a[i]) {
+        Some(n) => Ok(complex::log(&n)),
+        None => Err(SchemeError::wrong_type("log", i + 1, "number", a[i])),
+    };
+    let n = part(0)?;
+    let n = if a.len() > 1 { complex::div(&n, &part(1)?).map_err(|e| failed("log", e, a))? } else { n };
+    complex::to_value(vm, &n)
 }

@@ -1,7 +1,7 @@
 //! Integer division in all its variants, divisors, powers and roots.
 
 use super::tower::{self, Number, Rounding};
-use super::{failed, need, put};
+use super::{complex, failed, get, need, put};
 use crate::error::SchemeError;
 use crate::prims::{ANY, Answer, Registry};
 use crate::value::{Type, Value};
@@ -65,6 +65,11 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
     });
     for name in ["expt", "flexpt"] {
         r.add(name, 2, 2, |vm, a| {
+            let fractional = |v: Value| get(v).is_some_and(|n| !n.is_integer());
+            let negative = |v: Value| get(v).is_some_and(|n| n.signum() < 0);
+            if complex::either(a[0], a[1]) || negative(a[0]) && fractional(a[1]) {
+                return complex::binary(vm, "expt", a[0], a[1], complex::expt);
+            }
             let n = tower::expt(&need("expt", a, 0)?, &need("expt", a, 1)?);
             put(vm, &n.map_err(|e| failed("expt", e, a))?)
         });

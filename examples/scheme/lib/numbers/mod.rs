@@ -7,6 +7,7 @@
 
 mod arith;
 mod bits;
+pub mod complex;
 mod inexact;
 mod integers;
 mod predicates;
@@ -32,9 +33,10 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
     inexact::install(r);
     bits::install(r);
     random::install(r);
+    complex::install(r);
 }
 
-/// The number a value stands for; `None` if it is none.
+/// The real number a value stands for; `None` if it is none.
 pub fn get(v: Value) -> Option<Number> {
     if v.is_fixnum() {
         return Some(Number::Int(v.as_fixnum()));
@@ -128,6 +130,9 @@ pub fn add<S: Stores>(vm: &mut Vm<S>, a: Value, b: Value) -> Answer {
     if let Some((x, y)) = quick_floats(a, b) {
         return vm.flonum(x + y);
     }
+    if complex::either(a, b) {
+        return complex::binary(vm, "+", a, b, complex::add);
+    }
     let (x, y) = operands("+", a, b)?;
     put(vm, &tower::add(&x, &y))
 }
@@ -137,6 +142,9 @@ pub fn sub<S: Stores>(vm: &mut Vm<S>, a: Value, b: Value) -> Answer {
     if let Some((x, y)) = quick_floats(a, b) {
         return vm.flonum(x - y);
     }
+    if complex::either(a, b) {
+        return complex::binary(vm, "-", a, b, complex::sub);
+    }
     let (x, y) = operands("-", a, b)?;
     put(vm, &tower::sub(&x, &y))
 }
@@ -145,6 +153,9 @@ pub fn sub<S: Stores>(vm: &mut Vm<S>, a: Value, b: Value) -> Answer {
 pub fn mul<S: Stores>(vm: &mut Vm<S>, a: Value, b: Value) -> Answer {
     if let Some((x, y)) = quick_floats(a, b) {
         return vm.flonum(x * y);
+    }
+    if complex::either(a, b) {
+        return complex::binary(vm, "*", a, b, complex::mul);
     }
     let (x, y) = operands("*", a, b)?;
     put(vm, &tower::mul(&x, &y))
@@ -157,12 +168,15 @@ pub fn div<S: Stores>(vm: &mut Vm<S>, a: Value, b: Value) -> Answer {
     {
         return vm.flonum(x / y);
     }
+    if complex::either(a, b) {
+        return complex::binary(vm, "/", a, b, complex::div);
+    }
     let (x, y) = operands("/", a, b)?;
     let q = tower::div(&x, &y).map_err(|e| failed("/", e, &[a, b]))?;
     put(vm, &q)
 }
 
-/// Numeric order; `None` if either is NaN.
+/// Numeric order; `None` if either is NaN, or if complex numbers differ.
 #[inline]
 pub fn compare(who: &str, a: Value, b: Value) -> Result<Option<Ordering>, SchemeError> {
     if a.is_fixnum() && b.is_fixnum() {
@@ -170,6 +184,9 @@ pub fn compare(who: &str, a: Value, b: Value) -> Result<Option<Ordering>, Scheme
     }
     if let Some((x, y)) = quick_floats(a, b) {
         return Ok(x.partial_cmp(&y));
+    }
+    if who == "=" && complex::either(a, b) {
+        return Ok(complex::equal(who, a, b)?.then_some(Ordering::Equal));
     }
     let (x, y) = operands(who, a, b)?;
     Ok(tower::compare(&x, &y))
@@ -188,6 +205,9 @@ pub fn num_lt<S: Stores>(_vm: &mut Vm<S>, a: Value, b: Value) -> Answer {
 /// `eqv?` on two values of which at least one is a heap number: the same exactness and the same number, telling -0.0
 /// from 0.0.
 pub fn num_eqv(a: Value, b: Value) -> bool {
+    if complex::is_complex(a) && complex::is_complex(b) {
+        return num_eqv(field(a, 0), field(b, 0)) && num_eqv(field(a, 1), field(b, 1));
+    }
     match (get(a), get(b)) {
         (Some(Number::Flo(x)), Some(Number::Flo(y))) => x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan(),
         (Some(Number::Flo(_)), _) | (_, Some(Number::Flo(_))) => false,
@@ -196,8 +216,8 @@ pub fn num_eqv(a: Value, b: Value) -> bool {
     }
 }
 
-/// Whether `v` is any number.
-pub fn is_number(v: Value) -> bool {
+/// Whether `v` is a real number.
+pub fn is_real(v: Value) -> bool {
     v.is_fixnum() || is_type(v, Type::Flonum) || is_type(v, Type::Bignum) || is_type(v, Type::Ratnum)
 }
 
@@ -205,11 +225,11 @@ pub fn is_number(v: Value) -> bool {
 pub fn parse_number<S: Stores>(vm: &mut Vm<S>, text: &str, radix: u32) -> Result<Option<Value>, SchemeError> {
     match text::parse_number(text, radix) {
         Some(n) => put(vm, &n).map(Some),
-        None => Ok(None),
+        None => complex::parse(text, radix).map(|n| complex::to_value(vm, &n)).transpose(),
     }
 }
 
 /// Whether `text` is the syntax of a number.
 pub fn is_number_text(text: &str, radix: u32) -> bool {
-    text::parse_number(text, radix).is_some()
+    text::parse_number(text, radix).is_some() || complex::parse(text, radix).is_some()
 }

@@ -1,7 +1,7 @@
 //! Predicates and comparisons of numbers.
 
 use super::tower::{Number, Rounding, divide};
-use super::{compare, get, is_number, need};
+use super::{compare, complex, get, is_real, need};
 use crate::error::SchemeError;
 use crate::prims::{ANY, Answer, Registry};
 use crate::value::Value;
@@ -9,9 +9,10 @@ use crate::vm::{Stores, Vm};
 use std::cmp::Ordering;
 
 pub fn install<S: Stores>(r: &mut Registry<S>) {
-    for name in ["number?", "complex?", "real?"] {
-        r.add(name, 1, 1, |_, a| Ok(Value::bool(is_number(a[0]))));
+    for name in ["number?", "complex?"] {
+        r.add(name, 1, 1, |_, a| Ok(Value::bool(is_real(a[0]) || complex::is_complex(a[0]))));
     }
+    r.add("real?", 1, 1, |_, a| Ok(Value::bool(is_real(a[0]))));
     r.add("rational?", 1, 1, |_, a| classify(a[0], |n| !matches!(n, Number::Flo(f) if !f.is_finite())));
     r.add("integer?", 1, 1, |_, a| classify(a[0], Number::is_integer));
     r.add("exact-rational?", 1, 1, |_, a| classify(a[0], Number::is_exact));
@@ -20,12 +21,12 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
     r.add("fixnum?", 1, 1, |_, a| Ok(Value::bool(a[0].is_fixnum())));
     r.add("flonum?", 1, 1, |_, a| classify(a[0], |n| !n.is_exact()));
 
-    r.add("exact?", 1, 1, |_, a| test("exact?", a, Number::is_exact));
-    r.add("inexact?", 1, 1, |_, a| test("inexact?", a, |n| !n.is_exact()));
-    r.add("nan?", 1, 1, |_, a| test("nan?", a, |n| n.to_f64().is_nan()));
-    r.add("finite?", 1, 1, |_, a| test("finite?", a, |n| !matches!(n, Number::Flo(f) if !f.is_finite())));
-    r.add("infinite?", 1, 1, |_, a| test("infinite?", a, |n| matches!(n, Number::Flo(f) if f.is_infinite())));
-    r.add("zero?", 1, 1, |_, a| test("zero?", a, |n| n.signum() == 0 && !matches!(n, Number::Flo(f) if f.is_nan())));
+    r.add("exact?", 1, 1, |_, a| test_parts("exact?", a, true, Number::is_exact));
+    r.add("inexact?", 1, 1, |_, a| test_parts("inexact?", a, true, |n| !n.is_exact()));
+    r.add("nan?", 1, 1, |_, a| test_parts("nan?", a, false, |n| n.to_f64().is_nan()));
+    r.add("finite?", 1, 1, |_, a| test_parts("finite?", a, true, |n| !matches!(n, Number::Flo(f) if !f.is_finite())));
+    r.add("infinite?", 1, 1, |_, a| test_parts("infinite?", a, false, |n| matches!(n, Number::Flo(f) if f.is_infinite())));
+    r.add("zero?", 1, 1, |_, a| test_parts("zero?", a, true, |n| n.signum() == 0 && !matches!(n, Number::Flo(f) if f.is_nan())));
     r.add("positive?", 1, 1, |_, a| test("positive?", a, |n| n.signum() > 0));
     r.add("negative?", 1, 1, |_, a| test("negative?", a, |n| n.signum() < 0));
     r.add("odd?", 1, 1, |_, a| parity("odd?", a, true));
@@ -57,9 +58,19 @@ fn classify(v: Value, f: impl Fn(&Number) -> bool) -> Answer {
     Ok(Value::bool(get(v).is_some_and(|n| f(&n))))
 }
 
-/// A predicate which wants a number.
+/// A predicate which wants a real number.
 fn test(who: &str, args: &[Value], f: impl Fn(&Number) -> bool) -> Answer {
     Ok(Value::bool(f(&need(who, args, 0)?)))
+}
+
+/// A predicate of which one part (`all` false) or both parts of a complex number decide.
+fn test_parts(who: &str, args: &[Value], all: bool, f: impl Fn(&Number) -> bool) -> Answer {
+    match complex::from_value(args[0]) {
+        Some(n) if complex::is_complex(args[0]) => {
+            Ok(Value::bool(if all { f(&n.re) && f(&n.im) } else { f(&n.re) || f(&n.im) }))
+        }
+        _ => test(who, args, f),
+    }
 }
 
 fn parity(who: &str, args: &[Value], odd: bool) -> Answer {

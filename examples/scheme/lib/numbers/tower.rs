@@ -423,7 +423,7 @@ pub fn integer_sqrt(n: &Number) -> Option<Number> {
     }
 }
 
-/// `(sqrt a)`: exact if the argument is an exact square. There are no complex numbers: negative arguments give NaN.
+/// The square root, exact if the argument is an exact square; NaN for negative arguments.
 pub fn sqrt(a: &Number) -> Number {
     if let Some(root) = exact_root(a, 2) {
         return root;

@@ -18,12 +18,16 @@ pub struct Input {
     source: Option<Box<dyn Read + Send>>,
     buffer: Vec<u8>,
     at: usize,
+    patient: bool,
 }
 
 impl Input {
     /// Reads more from the source; false at its end.
     fn fill(&mut self) -> io::Result<bool> {
         let Some(source) = &mut self.source else { return Ok(false) };
+        if !self.patient {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         if self.at > 0 {
             self.buffer.drain(..self.at);
             self.at = 0;
@@ -51,6 +55,12 @@ impl Input {
         &self.buffer[self.at..]
     }
 
+    /// While not patient, what would have to read from the source fails with `WouldBlock` instead. Looking consumes
+    /// nothing, so it can then be repeated where the thread may block.
+    pub fn set_patient(&mut self, patient: bool) {
+        self.patient = patient;
+    }
+
     /// Whether the next byte can be had without asking the source.
     pub fn has_buffered(&self) -> bool {
         self.at < self.buffer.len() || self.source.is_none()
@@ -69,7 +79,13 @@ impl Input {
 
     /// The next character and its length in bytes. Malformed UTF-8 reads as U+FFFD, byte by byte.
     pub fn look_char(&mut self) -> io::Result<Option<(char, usize)>> {
-        let Some(first) = self.look_byte()? else { return Ok(None) };
+        self.look_char_at(0)
+    }
+
+    /// The same for the character `ahead` bytes further on.
+    pub fn look_char_at(&mut self, ahead: usize) -> io::Result<Option<(char, usize)>> {
+        self.need(ahead + 1)?;
+        let Some(&first) = self.unread().get(ahead) else { return Ok(None) };
         if first < 0x80 {
             return Ok(Some((char::from(first), 1)));
         }
@@ -78,8 +94,8 @@ impl Input {
             0xe0..=0xef => 3,
             _ => 4,
         };
-        self.need(length)?;
-        let bytes = &self.unread()[..length.min(self.unread().len())];
+        self.need(ahead + length)?;
+        let bytes = &self.unread()[ahead..(ahead + length).min(self.unread().len())];
         Ok(Some(match std::str::from_utf8(bytes).ok().and_then(|s| s.chars().next()) {
             Some(c) => (c, c.len_utf8()),
             None => (char::REPLACEMENT_CHARACTER, 1),
@@ -104,42 +120,22 @@ impl Input {
 
     /// At most `count` characters, and how much to skip past them; `None` at the end.
     pub fn look_string(&mut self, count: usize) -> io::Result<Option<(String, usize)>> {
-        let start = self.at;
         let mut text = String::new();
         let mut taken = 0;
         for _ in 0..count {
-            // Filling moves the unread bytes to the front: positions are kept relative to them.
-            if self.unread().len() < taken + 4 {
-                self.need(taken + 4)?;
-            }
-            self.at += taken;
-            let next = self.look_char();
-            self.at -= taken;
-            match next? {
-                Some((c, length)) => {
-                    text.push(c);
-                    taken += length;
-                }
-                None => break,
-            }
+            let Some((c, length)) = self.look_char_at(taken)? else { break };
+            text.push(c);
+            taken += length;
         }
-        debug_assert!(self.at <= start);
         Ok((taken > 0 || count == 0).then_some((text, taken)))
     }
 
     /// At most `count` bytes; `None` at the end.
-    pub fn look_bytes(&mut self, count: usize) -> io::Result<Option<&[u8]>> {
+    pub fn look_bytes(&mut self, count: usize) -> io::Result<Option<Vec<u8>>> {
         self.need(count)?;
         let rest = self.unread();
         let taken = count.min(rest.len());
-        Ok((taken > 0 || count == 0).then(|| &rest[..taken]))
-    }
-
-    /// All the unread bytes at hand; with `more`, after one more read from the source. The flag says whether the
-    /// source may still hold some.
-    pub fn look_all(&mut self, more: bool) -> io::Result<(&[u8], bool)> {
-        let open = if more || self.unread().is_empty() { self.fill()? } else { self.source.is_some() };
-        Ok((self.unread(), open))
+        Ok((taken > 0 || count == 0).then(|| rest[..taken].to_vec()))
     }
 }
 
@@ -157,13 +153,18 @@ pub struct Output {
 }
 
 impl Output {
-    /// Appends bytes and lets the sink have them now and then.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Appends bytes; true if it is time to flush.
+    pub fn write(&mut self, bytes: &[u8]) -> bool {
         self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= CHUNK || self.line_by_line && bytes.contains(&b'\n') {
-            self.flush()?;
+        match self.sink {
+            Sink::Memory => false,
+            Sink::File(_) => self.buffer.len() >= CHUNK || self.line_by_line && bytes.contains(&b'\n'),
         }
-        Ok(())
+    }
+
+    /// Whether the last thing written was the end of a line (unknown after a flush).
+    pub fn at_line_start(&self) -> bool {
+        self.buffer.last().is_none_or(|b| *b == b'\n')
     }
 
     /// Hands everything to the sink.
@@ -192,12 +193,12 @@ pub struct Port {
 impl Port {
     /// Reads from `source`.
     pub fn reading(source: Box<dyn Read + Send>) -> Port {
-        Port { input: Some(Input { source: Some(source), buffer: Vec::new(), at: 0 }), output: None }
+        Port { input: Some(Input { source: Some(source), buffer: Vec::new(), at: 0, patient: true }), output: None }
     }
 
     /// Reads the given bytes.
     pub fn reading_bytes(buffer: Vec<u8>) -> Port {
-        Port { input: Some(Input { source: None, buffer, at: 0 }), output: None }
+        Port { input: Some(Input { source: None, buffer, at: 0, patient: true }), output: None }
     }
 
     /// Writes into `sink`.

@@ -1,0 +1,260 @@
+//! A process's own `SIGSEGV` and `SIGBUS` handlers work beside ours: what is not a heap's fault goes to whoever was there before.
+//!
+//! Each test has a process to itself, since handlers belong to the process and some of them end it.
+
+mod barrier_support;
+
+use std::os::unix::process::ExitStatusExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use barrier_support::{PAGE, Tracked, in_child, succeeds_in_child};
+use pagemark_gc::barrier::Mechanism;
+use pagemark_gc::memory::Backing;
+use pagemark_gc::sys::Kernel;
+
+/// The two signals, each with the mechanism that handles it.
+const BOTH: [(libc::c_int, Mechanism); 2] =
+    [(libc::SIGSEGV, Mechanism::Mprotect), (libc::SIGBUS, Mechanism::Sigbus)];
+
+/// A heap whose handler is installed and has resolved a fault, or nothing where this machine cannot.
+fn heap(mechanism: Mechanism) -> Option<Tracked> {
+    match Tracked::open(mechanism, Backing::Anon, 8, &Kernel::real()) {
+        Ok(heap) => {
+            heap.report();
+            heap.write(1);
+            assert_eq!(heap.report(), [1]);
+            Some(heap)
+        }
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+    }
+}
+
+/// An address at which a write raises the signal, and which no heap has.
+fn forbidden(signal: libc::c_int) -> *mut u8 {
+    // SAFETY: new mappings at addresses of the kernel's choice; a file of no length raises SIGBUS when touched.
+    let address = unsafe {
+        if signal == libc::SIGSEGV {
+            libc::mmap(std::ptr::null_mut(), PAGE, libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+        } else {
+            let file = libc::memfd_create(c"empty".as_ptr(), 0);
+            assert!(file >= 0);
+            libc::mmap(std::ptr::null_mut(), PAGE, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, file, 0)
+        }
+    };
+    assert_ne!(address, libc::MAP_FAILED);
+    address.cast()
+}
+
+fn write_forbidden(signal: libc::c_int) {
+    let address = forbidden(signal);
+    EXPECTED.store(address as usize, Ordering::SeqCst);
+    // SAFETY: not a valid write, which is the point: it raises a signal that the process handles or dies of.
+    unsafe { address.write_volatile(1) };
+}
+
+fn install(signal: libc::c_int, handler: usize, flags: libc::c_int) {
+    // SAFETY: the handlers of this file do only what handlers may.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler;
+        action.sa_flags = flags;
+        libc::sigaddset(&mut action.sa_mask, libc::SIGUSR1);
+        assert_eq!(libc::sigaction(signal, &action, std::ptr::null_mut()), 0);
+    }
+}
+
+static EXPECTED: AtomicUsize = AtomicUsize::new(0);
+static ARMED_WORD: AtomicUsize = AtomicUsize::new(0);
+
+/// What the handlers below end the process with.
+const HANDLED: i32 = 42;
+
+fn exit(code: i32) -> ! {
+    // SAFETY: ends the process without running anything of it.
+    unsafe { libc::_exit(code) }
+}
+
+extern "C" fn with_info(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel's siginfo, handed through.
+    let address = unsafe { (*info).si_addr() as usize };
+    if context.is_null() || address != EXPECTED.load(Ordering::SeqCst) {
+        exit(1);
+    }
+    // The mask must be as if this handler had been called by the kernel: its own, its signal, and no more.
+    // SAFETY: asks for this thread's mask.
+    unsafe {
+        let mut mask: libc::sigset_t = std::mem::zeroed();
+        libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), &mut mask);
+        let held = |s| libc::sigismember(&mask, s) == 1;
+        if !held(libc::SIGUSR1) || !held(signal) || held(libc::SIGUSR2) || held(libc::SIGTERM) {
+            exit(2);
+        }
+    }
+    exit(HANDLED);
+}
+
+extern "C" fn with_number(signal: libc::c_int) {
+    exit(if signal == libc::SIGSEGV || signal == libc::SIGBUS { HANDLED } else { 3 });
+}
+
+/// Writes to an armed page, from within a handler.
+extern "C" fn writes_to_the_heap(_signal: libc::c_int) {
+    let word = ARMED_WORD.load(Ordering::SeqCst) as *mut u64;
+    // SAFETY: the test stored the address of a word of a live heap here.
+    unsafe { word.write_volatile(7) };
+    exit(HANDLED);
+}
+
+/// A fault that is not the heap's, after `before` prepared the process; how the child ended.
+fn foreign_fault(test: &str, signal: libc::c_int, mechanism: Mechanism, before: impl FnOnce()) -> std::process::ExitStatus {
+    in_child(test, || {
+        before();
+        let Some(_heap) = heap(mechanism) else { exit(HANDLED) };
+        write_forbidden(signal);
+    })
+    .status
+}
+
+fn handler_number(handler: extern "C" fn(libc::c_int)) -> usize {
+    handler as *const () as usize
+}
+
+#[test]
+fn a_foreign_segv_goes_to_the_handler_installed_before() {
+    let test = "a_foreign_segv_goes_to_the_handler_installed_before";
+    let before = || install(libc::SIGSEGV, with_info as *const () as usize, libc::SA_SIGINFO);
+    assert_eq!(foreign_fault(test, libc::SIGSEGV, Mechanism::Mprotect, before).code(), Some(HANDLED));
+}
+
+#[test]
+fn a_foreign_bus_error_goes_to_the_handler_installed_before() {
+    let test = "a_foreign_bus_error_goes_to_the_handler_installed_before";
+    let before = || install(libc::SIGBUS, with_info as *const () as usize, libc::SA_SIGINFO);
+    assert_eq!(foreign_fault(test, libc::SIGBUS, Mechanism::Sigbus, before).code(), Some(HANDLED));
+}
+
+#[test]
+fn a_handler_without_siginfo_is_called_with_the_signals_number() {
+    let test = "a_handler_without_siginfo_is_called_with_the_signals_number";
+    let before = || install(libc::SIGSEGV, handler_number(with_number), 0);
+    assert_eq!(foreign_fault(test, libc::SIGSEGV, Mechanism::Mprotect, before).code(), Some(HANDLED));
+}
+
+#[test]
+fn the_handler_chained_to_may_write_to_armed_pages() {
+    succeeds_in_child("the_handler_chained_to_may_write_to_armed_pages", || {
+        for (signal, mechanism) in BOTH {
+            // SAFETY: the child of this fork only faults and exits; it was the only thread that uses what it needs.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                install(signal, handler_number(writes_to_the_heap), libc::SA_NODEFER);
+                let Some(heap) = heap(mechanism) else { exit(HANDLED) };
+                ARMED_WORD.store(heap.word(5, 0).as_ptr() as usize, Ordering::SeqCst);
+                write_forbidden(signal);
+                exit(4);
+            }
+            let mut status = 0;
+            // SAFETY: waits for the child just made.
+            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+            assert_eq!((libc::WIFEXITED(status), libc::WEXITSTATUS(status)), (true, HANDLED), "{mechanism}");
+        }
+    });
+}
+
+#[test]
+fn without_a_handler_a_foreign_segv_kills_with_segv() {
+    let test = "without_a_handler_a_foreign_segv_kills_with_segv";
+    let status =
+        foreign_fault(test, libc::SIGSEGV, Mechanism::Mprotect, || install(libc::SIGSEGV, libc::SIG_DFL, 0));
+    assert_eq!(status.signal(), Some(libc::SIGSEGV), "{status}");
+}
+
+#[test]
+fn without_a_handler_a_foreign_bus_error_kills_with_bus() {
+    let test = "without_a_handler_a_foreign_bus_error_kills_with_bus";
+    let status = foreign_fault(test, libc::SIGBUS, Mechanism::Sigbus, || install(libc::SIGBUS, libc::SIG_DFL, 0));
+    assert!(status.signal() == Some(libc::SIGBUS) || status.code() == Some(HANDLED), "{status}");
+}
+
+#[test]
+fn under_rusts_own_handler_a_foreign_segv_kills_with_segv() {
+    let test = "under_rusts_own_handler_a_foreign_segv_kills_with_segv";
+    let status = foreign_fault(test, libc::SIGSEGV, Mechanism::Mprotect, || {});
+    assert_eq!(status.signal(), Some(libc::SIGSEGV), "{status}");
+}
+
+#[test]
+fn an_ignored_fault_kills_all_the_same() {
+    let test = "an_ignored_fault_kills_all_the_same";
+    let status =
+        foreign_fault(test, libc::SIGSEGV, Mechanism::Mprotect, || install(libc::SIGSEGV, libc::SIG_IGN, 0));
+    assert_eq!(status.signal(), Some(libc::SIGSEGV), "{status}");
+}
+
+#[test]
+fn an_ignored_signal_that_was_sent_stays_ignored() {
+    succeeds_in_child("an_ignored_signal_that_was_sent_stays_ignored", || {
+        install(libc::SIGSEGV, libc::SIG_IGN, 0);
+        let Some(heap) = heap(Mechanism::Mprotect) else { return };
+        // SAFETY: sends this process a signal it ignores.
+        unsafe { libc::raise(libc::SIGSEGV) };
+        heap.write(4);
+        assert_eq!(heap.report(), [4]);
+    });
+}
+
+#[test]
+fn a_signal_that_was_sent_kills_where_nobody_handles_it() {
+    let output = in_child("a_signal_that_was_sent_kills_where_nobody_handles_it", || {
+        install(libc::SIGSEGV, libc::SIG_DFL, 0);
+        let _heap = heap(Mechanism::Mprotect);
+        // SAFETY: sends this process a signal it dies of.
+        unsafe { libc::raise(libc::SIGSEGV) };
+    });
+    assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{}", output.status);
+}
+
+#[test]
+fn a_write_behind_a_dropped_heap_kills_and_does_not_hang() {
+    let output = in_child("a_write_behind_a_dropped_heap_kills_and_does_not_hang", || {
+        let Some(heap) = heap(Mechanism::Mprotect) else { return };
+        let address = heap.address(0) as *mut u8;
+        drop(heap);
+        // SAFETY: not valid, which is the point: the memory is gone.
+        unsafe { address.write_volatile(1) };
+    });
+    assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{}", output.status);
+}
+
+#[test]
+fn a_page_its_user_made_inaccessible_kills_under_sigbus() {
+    // The check of the mapping comes before the userfaultfd: SIGSEGV, which is not this mechanism's.
+    let output = in_child("a_page_its_user_made_inaccessible_kills_under_sigbus", || {
+        let Some(heap) = heap(Mechanism::Sigbus) else { exit(HANDLED) };
+        heap.report();
+        // SAFETY: makes a page of the test's own heap read-only.
+        assert_eq!(unsafe { libc::mprotect(heap.address(2) as *mut _, PAGE, libc::PROT_READ) }, 0);
+        heap.write(2);
+    });
+    assert!(output.status.signal() == Some(libc::SIGSEGV) || output.status.code() == Some(HANDLED));
+}
+
+#[test]
+fn errno_survives_a_fault() {
+    succeeds_in_child("errno_survives_a_fault", || {
+        for (_, mechanism) in BOTH {
+            let Some(heap) = heap(mechanism) else { continue };
+            heap.report();
+            // SAFETY: this thread's errno; between its setting and its reading there is only a write that faults.
+            let errno = unsafe {
+                *libc::__errno_location() = libc::EXDEV;
+                heap.word(6, 0).as_ptr().write_volatile(1);
+                *libc::__errno_location()
+            };
+            assert_eq!((errno, heap.report()), (libc::EXDEV, vec![6]), "{mechanism}");
+        }
+    });
+}
