@@ -178,7 +178,8 @@ fn reverse(m: &mut Mutator, head: &Root<Node>) {
 fn a_list_reversed_in_place_while_it_is_marked_loses_nothing() {
     let _watchdog = watchdog();
     const LENGTH: usize = 500_000;
-    for config in ["mechanism=async", "mechanism=async,backing=shmem,markers=2", "mechanism=sync", "mechanism=mprotect"] {
+    for config in ["mechanism=async", "mechanism=async,backing=shmem,markers=2", "mechanism=sync", "mechanism=mprotect"]
+    {
         let heap = heap(&format!("{config},limit=256M"));
         let mut m = heap.attach();
         let head = list(&mut m, LENGTH);
@@ -242,9 +243,8 @@ fn a_big_array_of_which_one_element_is_written_has_only_that_page_rescanned() {
 
 /// A complete tree of `depth` levels below its top.
 fn tree<'m>(m: &'m Mutator, depth: u32) -> pagemark::typed::Ref<'m, Tree> {
-    let node = m
-        .alloc(Tree { left: Field::null(), right: Field::null(), number: u64::from(depth) })
-        .expect("below the limit");
+    let node =
+        m.alloc(Tree { left: Field::null(), right: Field::null(), number: u64::from(depth) }).expect("below the limit");
     if depth > 0 {
         node.left.set(Some(tree(m, depth - 1)));
         node.right.set(Some(tree(m, depth - 1)));

@@ -239,8 +239,11 @@ fn survives(mechanism: &str) {
     let _alone = alone();
     let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(120));
     for backing in ["anon", "shmem"] {
-        for (round, keys) in ["zeal=alloc:1,verify=mark", "zeal=alloc:1,markers=2", "zeal=safepoint:50,rounds=1"].iter().enumerate() {
-            let heap = Heap::new(&config(&format!("mechanism={mechanism},backing={backing},{keys}"))).expect("works on this machine");
+        for (round, keys) in
+            ["zeal=alloc:1,verify=mark", "zeal=alloc:1,markers=2", "zeal=safepoint:50,rounds=1"].iter().enumerate()
+        {
+            let heap = Heap::new(&config(&format!("mechanism={mechanism},backing={backing},{keys}")))
+                .expect("works on this machine");
             let pace = if round == 1 { SPARSE } else { DENSE };
             let damage = run(&heap, pace, round as u64 + 7);
             let summary = heap.summary();

@@ -19,12 +19,7 @@ pub type VarRef = Arc<Var>;
 
 impl Var {
     pub fn new(name: Name) -> VarRef {
-        Arc::new(Var {
-            name,
-            boxed: AtomicBool::new(false),
-            checked: AtomicBool::new(false),
-            refs: AtomicU32::new(0),
-        })
+        Arc::new(Var { name, boxed: AtomicBool::new(false), checked: AtomicBool::new(false), refs: AtomicU32::new(0) })
     }
     pub fn is_boxed(&self) -> bool {
         self.boxed.load(Ordering::Relaxed)

@@ -88,12 +88,32 @@ pub enum Ins {
     CharEq(u16, u16, u16),
 
     /// Calls: the arguments start at slot `base`, where the answer goes.
-    Call { n: u8, base: u16, f: u16 },
-    TailCall { n: u8, base: u16, f: u16 },
-    CallGlobal { n: u8, base: u16, k: u32 },
-    TailCallGlobal { n: u8, base: u16, k: u32 },
+    Call {
+        n: u8,
+        base: u16,
+        f: u16,
+    },
+    TailCall {
+        n: u8,
+        base: u16,
+        f: u16,
+    },
+    CallGlobal {
+        n: u8,
+        base: u16,
+        k: u32,
+    },
+    TailCallGlobal {
+        n: u8,
+        base: u16,
+        k: u32,
+    },
     /// A primitive that is known not to need the machine; the count has been checked.
-    Primitive { n: u8, base: u16, index: u32 },
+    Primitive {
+        n: u8,
+        base: u16,
+        index: u32,
+    },
     Return(u16),
 
     /// The stack is empty: go on with the next segment of the continuation.

@@ -531,9 +531,7 @@ impl<S: Stores> Codegen<'_, S> {
             .collect();
         let mut parked = Vec::new();
         while !left.is_empty() {
-            let free = left.iter().position(|i| {
-                left.iter().all(|j| i == j || !mentions(&args[*j], &params[*i]))
-            });
+            let free = left.iter().position(|i| left.iter().all(|j| i == j || !mentions(&args[*j], &params[*i])));
             match free {
                 Some(at) => {
                     let i = left.remove(at);
@@ -582,7 +580,8 @@ impl<S: Stores> Codegen<'_, S> {
         let n = args.len() as u8;
         if let Expr::Global(g, _) = f {
             self.pos = pos;
-            let plain = if g.standard.load(Ordering::Relaxed) { self.vm.plain_primitive(g.cell, args.len()) } else { None };
+            let plain =
+                if g.standard.load(Ordering::Relaxed) { self.vm.plain_primitive(g.cell, args.len()) } else { None };
             if let Some(index) = plain {
                 self.note(1);
                 self.emit(Ins::Primitive { n, base, index });
@@ -727,12 +726,32 @@ impl Function {
         use Ins::*;
         let mut fits = true;
         match &mut self.ins[at] {
-            Jump(o) | JumpBack(o) | JFalse(_, o) | JTrue(_, o) | JNull(_, o) | JNotNull(_, o) | JPair(_, o)
+            Jump(o)
+            | JumpBack(o)
+            | JFalse(_, o)
+            | JTrue(_, o)
+            | JNull(_, o)
+            | JNotNull(_, o)
+            | JPair(_, o)
             | JNotPair(_, o) => *o = off as i32,
-            JEq(_, _, o) | JNotEq(_, _, o) | JLt(_, _, o) | JNotLt(_, _, o) | JLe(_, _, o) | JNotLe(_, _, o)
-            | JNumEq(_, _, o) | JNotNumEq(_, _, o) | JLtI(_, _, o) | JNotLtI(_, _, o) | JLeI(_, _, o)
-            | JNotLeI(_, _, o) | JGtI(_, _, o) | JNotGtI(_, _, o) | JGeI(_, _, o) | JNotGeI(_, _, o)
-            | JNumEqI(_, _, o) | JNotNumEqI(_, _, o) => {
+            JEq(_, _, o)
+            | JNotEq(_, _, o)
+            | JLt(_, _, o)
+            | JNotLt(_, _, o)
+            | JLe(_, _, o)
+            | JNotLe(_, _, o)
+            | JNumEq(_, _, o)
+            | JNotNumEq(_, _, o)
+            | JLtI(_, _, o)
+            | JNotLtI(_, _, o)
+            | JLeI(_, _, o)
+            | JNotLeI(_, _, o)
+            | JGtI(_, _, o)
+            | JNotGtI(_, _, o)
+            | JGeI(_, _, o)
+            | JNotGeI(_, _, o)
+            | JNumEqI(_, _, o)
+            | JNotNumEqI(_, _, o) => {
                 fits = i16::try_from(off).is_ok();
                 *o = off as i16;
             }

@@ -5,12 +5,12 @@
 //! imports. Names are bound to global variables, macros or core forms, and importing shares the binding.
 
 use crate::ast::Global;
+use crate::error::SchemeError;
 use crate::expand::Binding;
 use crate::heap::*;
 use crate::syntax::Name;
 use crate::value::{Type, Value};
 use crate::vm::{Stores, Vm};
-use crate::{error::SchemeError, expand::Core};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -105,7 +105,7 @@ impl<S: Stores> Vm<S> {
     pub fn system_value(&self, name: &str) -> Result<Value, SchemeError> {
         match self.reference(SYSTEM, Name::new(name))? {
             Binding::Global(g) => Ok(field(g.cell, 0)),
-            Binding::Core(Core::Quote) | Binding::Core(_) | Binding::Macro(_) | Binding::Var(_) => {
+            Binding::Core(_) | Binding::Macro(_) | Binding::Var(_) => {
                 Err(SchemeError::error(format!("{name} is not a variable"), &[]))
             }
         }

@@ -28,6 +28,8 @@ pub enum Body {
     Exhausted(usize),
     /// `(exit code)`, after the outputs were flushed.
     Exit(i32),
+    /// No handler was left for this object: the program (or thread) ends with it.
+    Uncaught(Value),
     /// Raise this object (not continuable).
     Raise(Value),
     /// Raise this object; the handler's value is the value of the call.
@@ -52,6 +54,10 @@ impl SchemeError {
     #[cold]
     pub fn exit(code: i32) -> SchemeError {
         SchemeError::new(Body::Exit(code))
+    }
+    #[cold]
+    pub fn uncaught(v: Value) -> SchemeError {
+        SchemeError::new(Body::Uncaught(v))
     }
     #[cold]
     pub fn raise(v: Value) -> SchemeError {

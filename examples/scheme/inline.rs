@@ -135,19 +135,16 @@ impl<S: Stores> Codegen<'_, S> {
                 // Two at a time, from the left.
                 let d = self.target(want);
                 let mut sum = self.operand(&args[0])?;
-                for a in &args[1..] {
+                for (i, a) in args[1..].iter().enumerate() {
                     let b = self.operand(a)?;
                     self.pos = pos;
-                    self.emit(Ins::Add(d.max(self.f().depth), sum, b));
-                    let out = d.max(self.f().depth);
-                    if out == self.f().depth {
-                        sum = self.push()?;
+                    if i + 2 == args.len() {
+                        self.emit(Ins::Add(d, sum, b));
                     } else {
-                        sum = out;
+                        let t = self.push()?;
+                        self.emit(Ins::Add(t, sum, b));
+                        sum = t;
                     }
-                }
-                if sum != d {
-                    self.emit(Ins::Move(d, sum));
                 }
                 self.done(want, d);
                 return Ok(true);

@@ -1,2 +1,135 @@
-mod consts; mod env; mod error; mod heap; mod prims; mod value; mod vm;
-fn main(){}
+//! `scheme`: R7RS-small Scheme on the pagemark collector.
+//!
+//! Usage: `scheme [--gc KEYS] [PROGRAM.scm [ARGS]]`; without a program, a REPL. All Scheme data, closures and
+//! continuations live in the collected heap; see `vm` for the machine, `expand` and `codegen` for the compiler, and
+//! `lib` and `natives` for the procedures.
+
+mod ast;
+mod boot;
+mod code;
+mod codegen;
+mod consts;
+mod env;
+mod error;
+mod expand;
+mod heap;
+mod inline;
+mod lib;
+mod natives;
+mod prims;
+mod reader;
+mod repl;
+mod syntax;
+mod value;
+mod vm;
+
+use crate::error::{Body, SchemeError};
+use crate::vm::{CardStores, PlainStores, Stores, Vm};
+use pagemark::{Config, Heap};
+use std::path::PathBuf;
+
+/// What the command line asks for.
+struct Options {
+    gc: Vec<String>,
+    program: Option<PathBuf>,
+    args: Vec<String>,
+}
+
+fn options() -> Result<Options, lexopt::Error> {
+    use lexopt::prelude::*;
+    let mut o = Options { gc: Vec::new(), program: None, args: Vec::new() };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("gc") => o.gc.push(parser.value()?.string()?),
+            Short('h') | Long("help") => {
+                println!("usage: scheme [--gc KEYS] [PROGRAM.scm [ARGS...]]");
+                std::process::exit(0);
+            }
+            Value(program) => {
+                o.args.push(program.to_string_lossy().into_owned());
+                o.program = Some(program.into());
+                for a in parser.raw_args()? {
+                    o.args.push(a.string()?);
+                }
+            }
+            _ => return Err(arg.unexpected()),
+        }
+    }
+    Ok(o)
+}
+
+/// Ends the process: outputs flushed, the collector's summary printed if it was asked for.
+pub fn finish(heap: &Heap, code: i32) -> ! {
+    lib::ports::flush_all();
+    if let Some(line) = heap.summary_line() {
+        eprintln!("pagemark: {line}");
+    }
+    std::process::exit(code)
+}
+
+/// An error that nothing handled, in words.
+pub fn describe(e: &SchemeError) -> String {
+    match &*e.0 {
+        Body::Uncaught(v) | Body::Raise(v) | Body::RaiseContinuable(v) => {
+            if heap::is_type(*v, value::Type::Condition) {
+                natives::report(*v, true)
+            } else {
+                format!("uncaught exception: {}", lib::print::write_to_string(*v))
+            }
+        }
+        Body::Condition { message, .. } => message.clone(),
+        Body::Exhausted(_) => "out of memory".into(),
+        Body::Exit(code) => format!("exit {code}"),
+    }
+}
+
+fn run<S: Stores>(heap: Heap, stores: S, options: Options) -> ! {
+    let shared = boot::shared(heap.clone(), options.args);
+    let mut vm = Vm::new(shared, stores, |_| {});
+    let result = boot::boot(&mut vm).and_then(|()| match &options.program {
+        Some(path) => {
+            let forms = expand::read_file(path)?;
+            vm.load_forms(&forms, env::PROGRAM).map(|_| ())
+        }
+        None => repl::repl(&mut vm),
+    });
+    let code = match result {
+        Ok(()) => 0,
+        Err(e) => match &*e.0 {
+            Body::Exit(code) => *code,
+            _ => {
+                lib::ports::flush_all();
+                eprintln!("{}", describe(&e));
+                1
+            }
+        },
+    };
+    finish(&heap, code)
+}
+
+fn start(options: Options) -> Result<(), Box<dyn std::error::Error>> {
+    let mut config = Config::from_env()?;
+    for keys in &options.gc {
+        config.apply(keys)?;
+    }
+    let heap = Heap::new(&config, heap::Model)?;
+    // The compiler recurses over the program's text, so it gets a deep stack.
+    let main =
+        std::thread::Builder::new().name("main".into()).stack_size(512 << 20).spawn(move || match heap.cards() {
+            Some(cards) => run(heap, CardStores(cards), options),
+            None => run(heap, PlainStores, options),
+        })?;
+    match main.join() {
+        Ok(()) => Ok(()),
+        Err(_) => std::process::exit(70),
+    }
+}
+
+fn main() {
+    let result = options().map_err(|e| e.into()).and_then(start);
+    if let Err(e) = result {
+        eprintln!("scheme: {e}");
+        std::process::exit(2);
+    }
+}

@@ -254,8 +254,12 @@ impl Collector {
         let target = (config.heap() as usize).min(limit);
         let name = config.name();
         let heap = Heap::reserve(config.backing(), limit, name)?;
-        let opened =
-            barrier::open(config.mechanism(), config.backing(), std::slice::from_ref(&heap.tracked.range), &Kernel::real())?;
+        let opened = barrier::open(
+            config.mechanism(),
+            config.backing(),
+            std::slice::from_ref(&heap.tracked.range),
+            &Kernel::real(),
+        )?;
         if let Some(reason) = &opened.reason {
             log::info!("pagemark[{name}] mechanism {}: {reason}", opened.barrier.name());
             if config.log() != Log::Off {
@@ -288,8 +292,7 @@ impl Collector {
             .spawn(move || cycle::run(&for_thread))
             .map_err(HeapError::Thread)?;
         let collector = Collector(Arc::new(Owner { shared, thread: Some(thread) }));
-        let created =
-            HeapCreated { name, mechanism, backing: config.backing(), limit_bytes: limit as u64 };
+        let created = HeapCreated { name, mechanism, backing: config.backing(), limit_bytes: limit as u64 };
         collector.shared().listen(|listener| listener.heap_created(&created));
         Ok(collector)
     }

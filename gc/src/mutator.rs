@@ -7,7 +7,6 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::collector::{Collector, Shared};
@@ -145,7 +144,11 @@ impl Mutator {
     #[inline(never)]
     fn safepoint(&mut self) {
         let shared = self.shared();
-        shared.rendezvous.safepoint(&self.party, &|party| shared.hand_over(party));
+        let throttled = shared.rendezvous.safepoint(&self.party, &|party| shared.hand_over(party));
+        if !throttled.is_zero() {
+            shared.stats.record_stall(throttled, StallCause::Throttle);
+            shared.listen(|listener| listener.mutator_stalled(throttled, StallCause::Throttle));
+        }
         self.safepoints += 1;
         if let Zeal::Safepoint(every) = self.shared().config.zeal()
             && self.safepoints.is_multiple_of(every)
@@ -179,9 +182,8 @@ impl Mutator {
         let start = Instant::now();
         let shared = self.shared();
         let limit = shared.heap.footprint.limit();
-        let has_room = |shared: &Shared| {
-            [Space::Tracked, Space::Leaf].iter().all(|space| shared.heap.has_room_for(bytes, *space))
-        };
+        let has_room =
+            |shared: &Shared| [Space::Tracked, Space::Leaf].iter().all(|space| shared.heap.has_room_for(bytes, *space));
         let mut fits = false;
         // A second call in a row means that the room there is does not fit the caller: holes too small for it, or other mutators
         // faster. Then only a collection helps; and when that did not either, nothing will.
@@ -255,10 +257,5 @@ impl Away<'_> {
 impl Drop for Away<'_> {
     fn drop(&mut self) {
         self.0.shared().rendezvous.come_back(&self.0.party);
-        let stalled = self.0.party.stalled.swap(0, Ordering::Relaxed);
-        if stalled > 0 {
-            let stalled = std::time::Duration::from_nanos(stalled);
-            self.0.shared().stats.record_stall(stalled, StallCause::Throttle);
-        }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Barrier as Gate, Mutex};
 use std::time::{Duration, Instant};
 
 use barrier_support::{PAGE, Tracked, each, each_backing, succeeds_in_child};
-use pagemark_gc::barrier::{self, Mechanism};
+use pagemark_gc::barrier::{self, Mechanism, PageRange};
 use pagemark_gc::error::BarrierError;
 use pagemark_gc::memory::{Backing, Mapping};
 use pagemark_gc::sys::{Denials, Kernel};
@@ -330,7 +330,8 @@ fn every_write_is_part_of_a_report() {
         let mut lost = None;
         std::thread::scope(|scope| {
             for mutator in 0..MUTATORS {
-                let (heap, started, stopped, running, done, owned) = (&heap, &started, &stopped, &running, &done, &owned);
+                let (heap, started, stopped, running, done, owned) =
+                    (&heap, &started, &stopped, &running, &done, &owned);
                 scope.spawn(move || {
                     let mut random = mutator as u64 + 1;
                     let mut count = 0;
@@ -360,6 +361,7 @@ fn every_write_is_part_of_a_report() {
                     }
                     copy_reported(&heap, OWNED.end, PAGES, &mut copy);
                     reports += 1;
+                    std::thread::yield_now();
                 }
                 stopped.wait();
                 heap.opened.barrier.settle();
@@ -394,9 +396,15 @@ fn words(heap: &Tracked, page: usize) -> [u64; MUTATORS] {
     std::array::from_fn(|mutator| heap.word(page, mutator).load(Ordering::Acquire))
 }
 
-/// Copies every reported page's words, which are what its mutators had written by then.
+/// Copies every reported page's words, which are what its mutators had written by then. Does so within the report, and then
+/// lets the mutators run: what they write from here on must be part of the next report.
 fn copy_reported(heap: &Tracked, from: usize, to: usize, copy: &mut [[u64; MUTATORS]]) {
-    for page in heap.take(from, to).into_iter().flatten() {
-        copy[page] = words(heap, page);
-    }
+    let mut report = |run: PageRange| {
+        for address in run.step_by(PAGE) {
+            let page = (address - heap.mapping.base()) / PAGE;
+            copy[page] = words(heap, page);
+        }
+        std::thread::yield_now();
+    };
+    heap.opened.barrier.take_and_arm(heap.pages(from, to), &mut report).unwrap();
 }

@@ -95,7 +95,10 @@ fn auto_falls_back_to_sync_before_linux_6_7_and_says_why() {
 fn auto_falls_back_to_stop_without_userfaultfd_and_says_why() {
     let (name, reason) = auto(&no_userfaultfd(libc::EPERM));
     assert_eq!(name, "stop");
-    assert!(reason.contains("stops the mutators") && reason.contains("`async`") && reason.contains("`sync`"), "{reason}");
+    assert!(
+        reason.contains("stops the mutators") && reason.contains("`async`") && reason.contains("`sync`"),
+        "{reason}"
+    );
     assert!(reason.contains("seccomp"), "{reason}");
 }
 

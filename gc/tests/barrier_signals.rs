@@ -13,8 +13,7 @@ use pagemark_gc::memory::Backing;
 use pagemark_gc::sys::Kernel;
 
 /// The two signals, each with the mechanism that handles it.
-const BOTH: [(libc::c_int, Mechanism); 2] =
-    [(libc::SIGSEGV, Mechanism::Mprotect), (libc::SIGBUS, Mechanism::Sigbus)];
+const BOTH: [(libc::c_int, Mechanism); 2] = [(libc::SIGSEGV, Mechanism::Mprotect), (libc::SIGBUS, Mechanism::Sigbus)];
 
 /// A heap whose handler is installed and has resolved a fault, or nothing where this machine cannot.
 fn heap(mechanism: Mechanism) -> Option<Tracked> {
@@ -109,7 +108,12 @@ extern "C" fn writes_to_the_heap(_signal: libc::c_int) {
 }
 
 /// A fault that is not the heap's, after `before` prepared the process; how the child ended.
-fn foreign_fault(test: &str, signal: libc::c_int, mechanism: Mechanism, before: impl FnOnce()) -> std::process::ExitStatus {
+fn foreign_fault(
+    test: &str,
+    signal: libc::c_int,
+    mechanism: Mechanism,
+    before: impl FnOnce(),
+) -> std::process::ExitStatus {
     in_child(test, || {
         before();
         let Some(_heap) = heap(mechanism) else { exit(HANDLED) };
@@ -167,8 +171,7 @@ fn the_handler_chained_to_may_write_to_armed_pages() {
 #[test]
 fn without_a_handler_a_foreign_segv_kills_with_segv() {
     let test = "without_a_handler_a_foreign_segv_kills_with_segv";
-    let status =
-        foreign_fault(test, libc::SIGSEGV, Mechanism::Mprotect, || install(libc::SIGSEGV, libc::SIG_DFL, 0));
+    let status = foreign_fault(test, libc::SIGSEGV, Mechanism::Mprotect, || install(libc::SIGSEGV, libc::SIG_DFL, 0));
     assert_eq!(status.signal(), Some(libc::SIGSEGV), "{status}");
 }
 
@@ -189,8 +192,7 @@ fn under_rusts_own_handler_a_foreign_segv_kills_with_segv() {
 #[test]
 fn an_ignored_fault_kills_all_the_same() {
     let test = "an_ignored_fault_kills_all_the_same";
-    let status =
-        foreign_fault(test, libc::SIGSEGV, Mechanism::Mprotect, || install(libc::SIGSEGV, libc::SIG_IGN, 0));
+    let status = foreign_fault(test, libc::SIGSEGV, Mechanism::Mprotect, || install(libc::SIGSEGV, libc::SIG_IGN, 0));
     assert_eq!(status.signal(), Some(libc::SIGSEGV), "{status}");
 }
 

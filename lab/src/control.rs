@@ -53,7 +53,8 @@ impl Control {
             while !stopped.load(Ordering::Relaxed) {
                 let start = Instant::now();
                 std::thread::sleep(NAP);
-                late.record(start.elapsed().saturating_sub(NAP).as_nanos() as u64).expect("an auto-resizing histogram takes every value");
+                late.record(start.elapsed().saturating_sub(NAP).as_nanos() as u64)
+                    .expect("an auto-resizing histogram takes every value");
             }
             late
         });

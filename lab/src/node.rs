@@ -57,7 +57,8 @@ pub fn descend<'m>(mutator: &'m Mutator, mut node: Ref<'m, Node>, levels: u32, p
 /// value `path`. With `shuffled`, subtrees go in one node at a time at random places, so that neighbours in the tree are not neighbours in memory.
 pub fn live_tree(mutator: &mut Mutator, levels: u32) -> Result<Root<Node>, Box<dyn std::error::Error>> {
     let top = levels - SMALL;
-    let root = mutator.root(Some(build(mutator, top, u64::MAX).map_err(|_| "the heap limit is too small for the live tree")?));
+    let root =
+        mutator.root(Some(build(mutator, top, u64::MAX).map_err(|_| "the heap limit is too small for the live tree")?));
     for path in 0..1u64 << top {
         loop {
             let tree = root.get(mutator).expect("just built");

@@ -69,11 +69,7 @@ impl Heap {
     }
 
     #[doc(hidden)]
-    pub fn with_defect(
-        config: &Config,
-        model: impl ObjectModel,
-        defect: __private::Defect,
-    ) -> Result<Heap, HeapError> {
+    pub fn with_defect(config: &Config, model: impl ObjectModel, defect: __private::Defect) -> Result<Heap, HeapError> {
         Ok(Heap { collector: Collector::with_defect(config, model, Some(defect))? })
     }
 

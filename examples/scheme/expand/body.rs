@@ -25,10 +25,9 @@ impl<S: Stores> Expander<'_, S> {
             [_, target] if target.ident().is_some() => {
                 Ok(Definition { id: target.ident().expect("just seen").clone(), value: Later::Nothing })
             }
-            [_, target, value] if target.ident().is_some() => Ok(Definition {
-                id: target.ident().expect("just seen").clone(),
-                value: Later::Expr(value.clone()),
-            }),
+            [_, target, value] if target.ident().is_some() => {
+                Ok(Definition { id: target.ident().expect("just seen").clone(), value: Later::Expr(value.clone()) })
+            }
             [_, target, _, ..] if target.items_or_dotted().is_some_and(|t| !t.is_empty()) => {
                 let pos = form.pos();
                 let name = &target.items_or_dotted().expect("just seen")[0];

@@ -236,14 +236,7 @@ impl<S: Stores> Expander<'_, S> {
         Ok(Expr::Let(vec![(t, key)], Box::new(out)))
     }
 
-    fn do_loop(
-        &mut self,
-        form: &Syntax,
-        vars: &Syntax,
-        end: &Syntax,
-        body: &[Syntax],
-        scope: &Scope,
-    ) -> Expand<Expr> {
+    fn do_loop(&mut self, form: &Syntax, vars: &Syntax, end: &Syntax, body: &[Syntax], scope: &Scope) -> Expand<Expr> {
         let pos = form.pos();
         let name = self.sys_at(pos, "do-loop");
         let (mut bindings, mut again) = (Vec::new(), vec![name.clone()]);

@@ -88,8 +88,10 @@ impl<S: Stores> Expander<'_, S> {
     fn is_standard(key: &str) -> bool {
         let srfi = key.strip_prefix("srfi/").map(|s| s.trim_start_matches("srfi-"));
         match srfi {
-            Some(n) => ["0", "6", "9", "11", "18", "23", "28", "30", "39", "62", "69", "87"].contains(&n)
-                || ["1", "8", "16", "98"].contains(&n),
+            Some(n) => {
+                ["0", "6", "9", "11", "18", "23", "28", "30", "39", "62", "69", "87"].contains(&n)
+                    || ["1", "8", "16", "98"].contains(&n)
+            }
             None => key.starts_with("scheme/") || key == "pagemark" || key == "pagemark/gc",
         }
     }

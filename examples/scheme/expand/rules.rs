@@ -1,6 +1,6 @@
 //! `syntax-rules`: matching patterns and instantiating templates.
 
-use super::{Expander, Expand, Scope, syntax_error};
+use super::{Expand, Expander, Scope, syntax_error};
 use crate::syntax::{Alias, Ident, Name, Node, Syntax};
 use crate::vm::Stores;
 use std::sync::Arc;
@@ -50,9 +50,9 @@ impl Macro {
 
     fn is_ellipsis(&self, s: &Syntax) -> bool {
         // A macro that another macro wrote may spell its ellipsis as an alias of `...`.
-        s.ident().is_some_and(|id| {
-            *id == self.ellipsis || (id.name() == self.ellipsis.name() && id.name().text() == "...")
-        }) && !self.literals.contains(s.ident().unwrap_or(&self.ellipsis))
+        s.ident()
+            .is_some_and(|id| *id == self.ellipsis || (id.name() == self.ellipsis.name() && id.name().text() == "..."))
+            && !self.literals.contains(s.ident().unwrap_or(&self.ellipsis))
     }
 
     /// The expansion of a use.

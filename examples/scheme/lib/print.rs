@@ -6,7 +6,8 @@
 //! what turns out to be too large for that walk (as every cycle does) pays for the search.
 
 use crate::heap::{
-    bytes_of, car, cdr, field, first_word, is_pair, is_string, is_symbol, is_type, is_vector, size, str_chars, symbol_name,
+    bytes_of, car, cdr, field, first_word, is_pair, is_string, is_symbol, is_type, is_vector, size, str_chars,
+    symbol_name,
 };
 use crate::lib::numbers;
 use crate::lib::text::char_name;
@@ -41,8 +42,13 @@ pub fn to_string(v: Value, mode: Mode) -> String {
         _ if is_small_tree(v) => HashSet::new(),
         _ => cycles(v),
     };
-    let mut printer =
-        Printer { out: String::new(), display: mode == Mode::Display, labelled, numbers: HashMap::new(), tasks: vec![] };
+    let mut printer = Printer {
+        out: String::new(),
+        display: mode == Mode::Display,
+        labelled,
+        numbers: HashMap::new(),
+        tasks: vec![],
+    };
     printer.tasks.push(Task::Datum(v));
     printer.run();
     printer.out
@@ -361,7 +367,8 @@ impl Printer {
 
     fn record(&mut self, v: Value) {
         let ty = field(v, 0);
-        let name = if size(ty) > 0 && is_symbol(field(ty, 0)) { symbol_name(field(ty, 0)) } else { "record".to_string() };
+        let name =
+            if size(ty) > 0 && is_symbol(field(ty, 0)) { symbol_name(field(ty, 0)) } else { "record".to_string() };
         self.put(format_args!("#<{}>", name.trim_start_matches('<').trim_end_matches('>')));
     }
 

@@ -38,11 +38,9 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
         let shared = vm.shared.clone();
         strings(vm, shared.args.iter().map(String::as_str))
     });
-    r.add("get-environment-variable", 1, 1, |vm, a| {
-        match env::var_os(args::text("get-environment-variable", a, 0)?) {
-            Some(value) => vm.string_from(&value.to_string_lossy()),
-            None => Ok(Value::FALSE),
-        }
+    r.add("get-environment-variable", 1, 1, |vm, a| match env::var_os(args::text("get-environment-variable", a, 0)?) {
+        Some(value) => vm.string_from(&value.to_string_lossy()),
+        None => Ok(Value::FALSE),
     });
     r.add("get-environment-variables", 0, 0, |vm, _| {
         env::vars_os().try_fold(Value::NIL, |l, (name, value)| {

@@ -350,7 +350,7 @@
 
 (cond-expand
   (pagemark
-   (import (pagemark)))
+   (import (pagemark)))                ; has them
   (else
    (define (file-directory? path)
      (error "this Scheme cannot read directories" path))
@@ -628,27 +628,28 @@
         (closure document)))
 
 ;; The longest chain of documents of which each needs the next, beginning with this one. In a graph with cycles that
-;; is a hard question, so that we are content with what a search finds that does not enter a document twice.
-(define (longest-path document)
-  (let ((paths (make-hash-table equal?)))          ; identifier -> (length . path)
-    (define (longer one other)
-      (if (> (car other) (car one)) other one))
-    (define (search document)
-      (or (hash-table-ref/default paths (document-id document) #f)
-          (begin
-            (hash-table-set! paths (document-id document) '(0))
-            (let* ((rest (fold (lambda (need best)
-                                 (longer best (search (car need))))
-                               '(0)
-                               (document-needs document)))
-                   (path (cons (+ 1 (car rest))
-                               (cons document (cdr rest)))))
-              (hash-table-set! paths (document-id document) path)
-              path))))
-    (cdr (search document))))
+;; is a hard question, so that we are content with what a search finds that does not enter a document twice. It keeps
+;; what it finds in a table: identifier -> (length . path).
+(define (longest-path document paths)
+  (define (longer one other)
+    (if (> (car other) (car one)) other one))
+  (define (search document)
+    (or (hash-table-ref/default paths (document-id document) #f)
+        (begin
+          (hash-table-set! paths (document-id document) '(0))
+          (let* ((rest (fold (lambda (need best)
+                               (longer best (search (car need))))
+                             '(0)
+                             (document-needs document)))
+                 (path (cons (+ 1 (car rest))
+                             (cons document (cdr rest)))))
+            (hash-table-set! paths (document-id document) path)
+            path))))
+  (cdr (search document)))
 
 (define (ask-path document)
-  (apply mix (map document-hash (longest-path document))))
+  (let ((path (longest-path document (make-hash-table equal?))))
+    (apply mix (map document-hash path))))
 
 ;; The documents whose names have the same first letters.
 (define (ask-prefix document)
@@ -797,14 +798,16 @@
          5)))
 
 (define (say-longest-path sources)
-  (let ((longest (fold (lambda (source longest)
-                         (let ((path (longest-path
-                                      (document-of (source-id source)))))
-                           (if (> (length path) (length longest))
-                               path
-                               longest)))
-                       '()
-                       sources)))
+  (let* ((paths (make-hash-table equal?))
+         (longest (fold (lambda (source longest)
+                          (let ((path (longest-path
+                                       (document-of (source-id source))
+                                       paths)))
+                            (if (> (length path) (length longest))
+                                path
+                                longest)))
+                        '()
+                        sources)))
     (say "the longest path:")
     (for-each (lambda (document) (say "  " (document-name document)))
               longest)))

@@ -74,12 +74,7 @@ impl<S: Stores> Vm<S> {
         bottom.pc.store(&raw const UNDERFLOW as usize, Ordering::Relaxed);
         bottom.base.store(self.stack_start() as usize, Ordering::Relaxed);
         bottom.closure.store(Value::FALSE.0, Ordering::Relaxed);
-        State {
-            pc: &UNDERFLOW,
-            fp: self.stack_start(),
-            clo: Value::FALSE,
-            ct: self.control_start().wrapping_add(1),
-        }
+        State { pc: &UNDERFLOW, fp: self.stack_start(), clo: Value::FALSE, ct: self.control_start().wrapping_add(1) }
     }
 
     /// Writes the roots for a safepoint: `live` slots of the running frame.

@@ -3,6 +3,11 @@
 //! A thread has a stack of values, a stack of control frames and a few registers; [`Roots`] holds them all, so the
 //! collector finds the thread's references there at every safepoint. The interpreter proper is in `run`.
 
+pub mod call;
+mod compile;
+mod run;
+
+use crate::code::Code;
 use crate::consts::Consts;
 use crate::env::Environments;
 use crate::error::SchemeError;
@@ -159,6 +164,8 @@ pub struct Shared<S: Stores> {
     pub prims: OnceLock<&'static [Primitive<S>]>,
     /// The parameters current-input-port, current-output-port and current-error-port.
     pub ports: OnceLock<[Value; 3]>,
+    /// What is raised when not even a condition object can be made.
+    pub oom_condition: OnceLock<Value>,
     /// Program arguments for `command-line`.
     pub args: Vec<String>,
 }
@@ -169,6 +176,8 @@ pub struct Vm<S: Stores> {
     pub stores: S,
     pub roots: Arc<Roots>,
     pub shared: Arc<Shared<S>>,
+    /// The last call that left the fast path, to say where an error is.
+    pub last_call: Option<(&'static Code, usize)>,
 }
 
 impl<S: Stores> Vm<S> {

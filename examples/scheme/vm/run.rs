@@ -39,9 +39,16 @@ const SLACK: usize = 8;
 impl<S: Stores> Vm<S> {
     /// Runs a closure of no arguments (or a primitive) to its end.
     pub fn run(&mut self, thunk: Value) -> Result<Value, SchemeError> {
+        self.run_with(thunk, &[])
+    }
+    /// Applies a procedure to a few arguments and runs it to its end.
+    pub fn run_with(&mut self, f: Value, args: &[Value]) -> Result<Value, SchemeError> {
         let mut state = self.fresh_state();
         self.roots.set(Reg::Chain, Value::FALSE);
-        match self.invoke(&mut state, thunk, 0) {
+        for (slot, v) in self.roots.stack.iter().zip(args) {
+            slot.store(v.0, Ordering::Relaxed);
+        }
+        match self.invoke(&mut state, f, args.len()) {
             Ok(()) => {}
             Err(e) => self.handle_error(&mut state, e)?,
         }
@@ -63,38 +70,68 @@ impl<S: Stores> Vm<S> {
 
         macro_rules! get {
             // SAFETY: the compiler numbers slots below the frame size, and room was checked on entry.
-            ($i:expr) => { Value(unsafe { *fp.add($i as usize) }) };
+            ($i:expr) => {
+                Value(unsafe { *fp.add($i as usize) })
+            };
         }
         macro_rules! put {
             // SAFETY: as for reading.
-            ($i:expr, $v:expr) => {{ let v: Value = $v; unsafe { *fp.add($i as usize) = v.0 } }};
+            ($i:expr, $v:expr) => {{
+                let v: Value = $v;
+                unsafe { *fp.add($i as usize) = v.0 }
+            }};
         }
         macro_rules! save {
-            () => { *state = State { pc, fp, clo, ct } };
+            () => {
+                *state = State { pc, fp, clo, ct }
+            };
         }
         macro_rules! load {
-            () => { State { pc, fp, clo, ct } = *state };
+            () => {
+                State { pc, fp, clo, ct } = *state
+            };
         }
         macro_rules! fail {
-            ($e:expr) => {{ save!(); return Err($e); }};
+            ($e:expr) => {{
+                save!();
+                return Err($e);
+            }};
         }
         macro_rules! attempt {
-            ($e:expr) => { match $e { Ok(v) => v, Err(e) => fail!(e) } };
+            ($e:expr) => {
+                match $e {
+                    Ok(v) => v,
+                    Err(e) => fail!(e),
+                }
+            };
         }
         macro_rules! next {
             // SAFETY: no procedure ends without a jump, return or tail call.
-            () => {{ pc = unsafe { pc.add(1) }; continue; }};
+            () => {{
+                pc = unsafe { pc.add(1) };
+                continue;
+            }};
         }
         macro_rules! jump {
             // SAFETY: jumps stay within their procedure.
-            ($off:expr) => {{ pc = unsafe { pc.offset($off as isize) }; continue; }};
+            ($off:expr) => {{
+                pc = unsafe { pc.offset($off as isize) };
+                continue;
+            }};
         }
         macro_rules! branch {
-            ($cond:expr, $off:expr) => {{ if $cond { jump!($off) } next!() }};
+            ($cond:expr, $off:expr) => {{
+                if $cond {
+                    jump!($off)
+                }
+                next!()
+            }};
         }
         macro_rules! constant {
             // SAFETY: the compiler only uses numbers that the table has given out.
-            ($k:expr) => { Value(unsafe { *consts.add($k as usize) }) };
+            ($k:expr) => {
+                Value(unsafe { *consts.add($k as usize) })
+            };
         }
         macro_rules! poll {
             ($live:expr) => {
@@ -138,7 +175,10 @@ impl<S: Stores> Vm<S> {
                     let code = code_of(f);
                     let base = if $tail { fp } else { args };
                     // SAFETY: the frame size is less than the slack kept behind the stack's end.
-                    if code.arity == n as i32 && unsafe { base.add(code.frame_size as usize) } <= stack_end && ct < control_end {
+                    if code.arity == n as i32
+                        && unsafe { base.add(code.frame_size as usize) } <= stack_end
+                        && ct < control_end
+                    {
                         if $tail {
                             // SAFETY: both ranges lie in the frame; arguments are copied upwards from the lower end.
                             unsafe { std::ptr::copy(args, fp, n) };
@@ -168,49 +208,89 @@ impl<S: Stores> Vm<S> {
         loop {
             // SAFETY: `pc` points to an instruction of immortal code.
             match unsafe { *pc } {
-                Ins::Move(d, a) => { put!(d, get!(a)); next!() }
-                Ins::Const(d, k) => { put!(d, constant!(k)); next!() }
-                Ins::Int(d, n) => { put!(d, Value::fixnum(n as i64)); next!() }
+                Ins::Move(d, a) => {
+                    put!(d, get!(a));
+                    next!()
+                }
+                Ins::Const(d, k) => {
+                    put!(d, constant!(k));
+                    next!()
+                }
+                Ins::Int(d, n) => {
+                    put!(d, Value::fixnum(n as i64));
+                    next!()
+                }
                 Ins::Global(d, k) => {
                     // SAFETY: the constant is a cell.
                     let v = Value(unsafe { word(constant!(k), 1).load(Ordering::Relaxed) });
-                    if v == Value::UNBOUND { fail!(unbound(constant!(k))) }
+                    if v == Value::UNBOUND {
+                        fail!(unbound(constant!(k)))
+                    }
                     put!(d, v);
                     next!()
                 }
                 Ins::SetGlobal(a, k) => {
                     let cell = constant!(k);
-                    if field(cell, 0) == Value::UNBOUND { fail!(unbound(cell)) }
+                    if field(cell, 0) == Value::UNBOUND {
+                        fail!(unbound(cell))
+                    }
                     self.set_field(cell, 0, get!(a));
                     next!()
                 }
-                Ins::Define(a, k) => { self.set_field(constant!(k), 0, get!(a)); next!() }
+                Ins::Define(a, k) => {
+                    self.set_field(constant!(k), 0, get!(a));
+                    next!()
+                }
                 // SAFETY: the closure has captured that many values.
-                Ins::Free(d, i) => { put!(d, Value(unsafe { word(clo, i as usize + 2).load(Ordering::Relaxed) })); next!() }
-                Ins::This(d) => { put!(d, clo); next!() }
-                Ins::BoxNew(d, a) => { put!(d, attempt!(self.object(Type::Box, 0, &[get!(a)]))); next!() }
+                Ins::Free(d, i) => {
+                    put!(d, Value(unsafe { word(clo, i as usize + 2).load(Ordering::Relaxed) }));
+                    next!()
+                }
+                Ins::This(d) => {
+                    put!(d, clo);
+                    next!()
+                }
+                Ins::BoxNew(d, a) => {
+                    put!(d, attempt!(self.object(Type::Box, 0, &[get!(a)])));
+                    next!()
+                }
                 // SAFETY: the compiler knows that the slot holds a box.
-                Ins::BoxGet(d, a) => { put!(d, Value(unsafe { word(get!(a), 1).load(Ordering::Relaxed) })); next!() }
+                Ins::BoxGet(d, a) => {
+                    put!(d, Value(unsafe { word(get!(a), 1).load(Ordering::Relaxed) }));
+                    next!()
+                }
                 Ins::BoxGetChecked(d, a) => {
                     let v = field(get!(a), 0);
-                    if v == Value::UNBOUND { fail!(early()) }
+                    if v == Value::UNBOUND {
+                        fail!(early())
+                    }
                     put!(d, v);
                     next!()
                 }
                 Ins::FreeBox(d, i) => {
                     // SAFETY: the captured value is a box.
-                    let v = unsafe { word(Value(word(clo, i as usize + 2).load(Ordering::Relaxed)), 1).load(Ordering::Relaxed) };
+                    let v = unsafe {
+                        word(Value(word(clo, i as usize + 2).load(Ordering::Relaxed)), 1).load(Ordering::Relaxed)
+                    };
                     put!(d, Value(v));
                     next!()
                 }
                 Ins::FreeBoxChecked(d, i) => {
                     let v = field(field(clo, i as usize + 1), 0);
-                    if v == Value::UNBOUND { fail!(early()) }
+                    if v == Value::UNBOUND {
+                        fail!(early())
+                    }
                     put!(d, v);
                     next!()
                 }
-                Ins::BoxSet(b, a) => { self.set_field(get!(b), 0, get!(a)); next!() }
-                Ins::FreeBoxSet(i, a) => { self.set_field(field(clo, i as usize + 1), 0, get!(a)); next!() }
+                Ins::BoxSet(b, a) => {
+                    self.set_field(get!(b), 0, get!(a));
+                    next!()
+                }
+                Ins::FreeBoxSet(i, a) => {
+                    self.set_field(field(clo, i as usize + 1), 0, get!(a));
+                    next!()
+                }
                 Ins::Closure(d, i) => {
                     let code = code_of(clo).children[i as usize];
                     let n = code.captures.len() + 1;
@@ -228,7 +308,10 @@ impl<S: Stores> Vm<S> {
                     put!(d, v);
                     next!()
                 }
-                Ins::Patch(c, i, a) => { self.set_field(get!(c), i as usize + 1, get!(a)); next!() }
+                Ins::Patch(c, i, a) => {
+                    self.set_field(get!(c), i as usize + 1, get!(a));
+                    next!()
+                }
                 Ins::CaseLambda(d, base, n) => {
                     let v = attempt!(self.alloc_tracked(Type::Closure, 0, n as usize + 1));
                     self.init(v, 0, Value(super::call::cases() as *const Code as u64 | 1));
@@ -271,50 +354,79 @@ impl<S: Stores> Vm<S> {
                 Ins::JGeI(a, n, off) => branch!(compare!(Value::fixnum(n as i64), get!(a), <=, Self::slow_le), off),
                 Ins::JNotGeI(a, n, off) => branch!(!compare!(Value::fixnum(n as i64), get!(a), <=, Self::slow_le), off),
                 Ins::JNumEqI(a, n, off) => branch!(compare!(get!(a), Value::fixnum(n as i64), ==, Self::slow_eq), off),
-                Ins::JNotNumEqI(a, n, off) => branch!(!compare!(get!(a), Value::fixnum(n as i64), ==, Self::slow_eq), off),
+                Ins::JNotNumEqI(a, n, off) => {
+                    branch!(!compare!(get!(a), Value::fixnum(n as i64), ==, Self::slow_eq), off)
+                }
 
-                Ins::Not(d, a) => { put!(d, Value::bool(get!(a).is_false())); next!() }
-                Ins::NullP(d, a) => { put!(d, Value::bool(get!(a).is_nil())); next!() }
-                Ins::PairP(d, a) => { put!(d, Value::bool(is_pair(get!(a)))); next!() }
-                Ins::Eq(d, a, b) => { put!(d, Value::bool(get!(a) == get!(b))); next!() }
-                Ins::Eqv(d, a, b) => { put!(d, Value::bool(crate::natives::equal::is_eqv(get!(a), get!(b)))); next!() }
+                Ins::Not(d, a) => {
+                    put!(d, Value::bool(get!(a).is_false()));
+                    next!()
+                }
+                Ins::NullP(d, a) => {
+                    put!(d, Value::bool(get!(a).is_nil()));
+                    next!()
+                }
+                Ins::PairP(d, a) => {
+                    put!(d, Value::bool(is_pair(get!(a))));
+                    next!()
+                }
+                Ins::Eq(d, a, b) => {
+                    put!(d, Value::bool(get!(a) == get!(b)));
+                    next!()
+                }
+                Ins::Eqv(d, a, b) => {
+                    put!(d, Value::bool(crate::natives::equal::is_eqv(get!(a), get!(b))));
+                    next!()
+                }
                 Ins::Is(d, a, ty) => {
                     put!(d, Value::bool(header_kind(first_word(get!(a))) == HEADER_TAG | u64::from(ty) << 8));
                     next!()
                 }
                 Ins::Car(d, a) => {
                     let p = get!(a);
-                    if !is_pair(p) { fail!(SchemeError::wrong_type("car", 1, "pair", p)) }
+                    if !is_pair(p) {
+                        fail!(SchemeError::wrong_type("car", 1, "pair", p))
+                    }
                     put!(d, car(p));
                     next!()
                 }
                 Ins::Cdr(d, a) => {
                     let p = get!(a);
-                    if !is_pair(p) { fail!(SchemeError::wrong_type("cdr", 1, "pair", p)) }
+                    if !is_pair(p) {
+                        fail!(SchemeError::wrong_type("cdr", 1, "pair", p))
+                    }
                     put!(d, cdr(p));
                     next!()
                 }
                 Ins::Cadr(d, a) => {
                     let p = get!(a);
-                    if !is_pair(p) || !is_pair(cdr(p)) { fail!(SchemeError::wrong_type("cadr", 1, "list of two", p)) }
+                    if !is_pair(p) || !is_pair(cdr(p)) {
+                        fail!(SchemeError::wrong_type("cadr", 1, "list of two", p))
+                    }
                     put!(d, car(cdr(p)));
                     next!()
                 }
                 Ins::Cddr(d, a) => {
                     let p = get!(a);
-                    if !is_pair(p) || !is_pair(cdr(p)) { fail!(SchemeError::wrong_type("cddr", 1, "list of two", p)) }
+                    if !is_pair(p) || !is_pair(cdr(p)) {
+                        fail!(SchemeError::wrong_type("cddr", 1, "list of two", p))
+                    }
                     put!(d, cdr(cdr(p)));
                     next!()
                 }
                 Ins::SetCar(a, b) => {
                     let p = get!(a);
-                    if !is_pair(p) { fail!(SchemeError::wrong_type("set-car!", 1, "pair", p)) }
+                    if !is_pair(p) {
+                        fail!(SchemeError::wrong_type("set-car!", 1, "pair", p))
+                    }
                     self.set_car(p, get!(b));
                     next!()
                 }
                 Ins::SetCdr(a, b) => {
                     let p = get!(a);
-                    if !is_pair(p) { fail!(SchemeError::wrong_type("set-cdr!", 1, "pair", p)) }
+                    if !is_pair(p) {
+                        fail!(SchemeError::wrong_type("set-cdr!", 1, "pair", p))
+                    }
                     self.set_cdr(p, get!(b));
                     next!()
                 }
@@ -400,15 +512,30 @@ impl<S: Stores> Vm<S> {
                     put!(d, v);
                     next!()
                 }
-                Ins::Lt(d, a, b) => { put!(d, Value::bool(compare!(get!(a), get!(b), <, Self::slow_lt))); next!() }
-                Ins::Le(d, a, b) => { put!(d, Value::bool(compare!(get!(a), get!(b), <=, Self::slow_le))); next!() }
-                Ins::NumEq(d, a, b) => { put!(d, Value::bool(compare!(get!(a), get!(b), ==, Self::slow_eq))); next!() }
+                Ins::Lt(d, a, b) => {
+                    put!(d, Value::bool(compare!(get!(a), get!(b), <, Self::slow_lt)));
+                    next!()
+                }
+                Ins::Le(d, a, b) => {
+                    put!(d, Value::bool(compare!(get!(a), get!(b), <=, Self::slow_le)));
+                    next!()
+                }
+                Ins::NumEq(d, a, b) => {
+                    put!(d, Value::bool(compare!(get!(a), get!(b), ==, Self::slow_eq)));
+                    next!()
+                }
                 Ins::VectorRef(d, a, i) => {
                     let (v, i) = (get!(a), get!(i));
                     let h = first_word(v);
-                    if header_kind(h) != kind_of(Type::Vector) { fail!(SchemeError::wrong_type("vector-ref", 1, "vector", v)) }
-                    if !i.is_fixnum() { fail!(SchemeError::wrong_type("vector-ref", 2, "index", i)) }
-                    if i.as_fixnum() as u64 >= header_size(h) as u64 { fail!(SchemeError::range("vector-ref", 2, i)) }
+                    if header_kind(h) != kind_of(Type::Vector) {
+                        fail!(SchemeError::wrong_type("vector-ref", 1, "vector", v))
+                    }
+                    if !i.is_fixnum() {
+                        fail!(SchemeError::wrong_type("vector-ref", 2, "index", i))
+                    }
+                    if i.as_fixnum() as u64 >= header_size(h) as u64 {
+                        fail!(SchemeError::range("vector-ref", 2, i))
+                    }
                     // SAFETY: the index is less than the length.
                     put!(d, Value(unsafe { word(v, i.as_fixnum() as usize + 1).load(Ordering::Relaxed) }));
                     next!()
@@ -416,31 +543,49 @@ impl<S: Stores> Vm<S> {
                 Ins::VectorSet(a, i, b) => {
                     let (v, i) = (get!(a), get!(i));
                     let h = first_word(v);
-                    if header_kind(h) != kind_of(Type::Vector) { fail!(SchemeError::wrong_type("vector-set!", 1, "vector", v)) }
-                    if !i.is_fixnum() { fail!(SchemeError::wrong_type("vector-set!", 2, "index", i)) }
-                    if i.as_fixnum() as u64 >= header_size(h) as u64 { fail!(SchemeError::range("vector-set!", 2, i)) }
+                    if header_kind(h) != kind_of(Type::Vector) {
+                        fail!(SchemeError::wrong_type("vector-set!", 1, "vector", v))
+                    }
+                    if !i.is_fixnum() {
+                        fail!(SchemeError::wrong_type("vector-set!", 2, "index", i))
+                    }
+                    if i.as_fixnum() as u64 >= header_size(h) as u64 {
+                        fail!(SchemeError::range("vector-set!", 2, i))
+                    }
                     // SAFETY: the index is less than the length.
                     self.stores.store(unsafe { word(v, i.as_fixnum() as usize + 1) }, get!(b));
                     next!()
                 }
                 Ins::VectorLength(d, a) => {
                     let v = get!(a);
-                    if !is_vector(v) { fail!(SchemeError::wrong_type("vector-length", 1, "vector", v)) }
+                    if !is_vector(v) {
+                        fail!(SchemeError::wrong_type("vector-length", 1, "vector", v))
+                    }
                     put!(d, Value::fixnum(size(v) as i64));
                     next!()
                 }
                 Ins::StringRef(d, a, i) => {
                     let (s, i) = (get!(a), get!(i));
-                    if !is_string(s) { fail!(SchemeError::wrong_type("string-ref", 1, "string", s)) }
-                    if !i.is_fixnum() { fail!(SchemeError::wrong_type("string-ref", 2, "index", i)) }
-                    if i.as_fixnum() as u64 >= str_len(s) as u64 { fail!(SchemeError::range("string-ref", 2, i)) }
+                    if !is_string(s) {
+                        fail!(SchemeError::wrong_type("string-ref", 1, "string", s))
+                    }
+                    if !i.is_fixnum() {
+                        fail!(SchemeError::wrong_type("string-ref", 2, "index", i))
+                    }
+                    if i.as_fixnum() as u64 >= str_len(s) as u64 {
+                        fail!(SchemeError::range("string-ref", 2, i))
+                    }
                     put!(d, Value::char(str_ref(s, i.as_fixnum() as usize)));
                     next!()
                 }
                 Ins::CharEq(d, a, b) => {
                     let (a, b) = (get!(a), get!(b));
-                    if !a.is_char() { fail!(SchemeError::wrong_type("char=?", 1, "character", a)) }
-                    if !b.is_char() { fail!(SchemeError::wrong_type("char=?", 2, "character", b)) }
+                    if !a.is_char() {
+                        fail!(SchemeError::wrong_type("char=?", 1, "character", a))
+                    }
+                    if !b.is_char() {
+                        fail!(SchemeError::wrong_type("char=?", 2, "character", b))
+                    }
                     put!(d, Value::bool(a == b));
                     next!()
                 }
@@ -450,13 +595,17 @@ impl<S: Stores> Vm<S> {
                 Ins::CallGlobal { n, base, k } => {
                     // SAFETY: the constant is a cell.
                     let f = Value(unsafe { word(constant!(k), 1).load(Ordering::Relaxed) });
-                    if f == Value::UNBOUND { fail!(unbound(constant!(k))) }
+                    if f == Value::UNBOUND {
+                        fail!(unbound(constant!(k)))
+                    }
                     call!(f, n, base, false)
                 }
                 Ins::TailCallGlobal { n, base, k } => {
                     // SAFETY: the constant is a cell.
                     let f = Value(unsafe { word(constant!(k), 1).load(Ordering::Relaxed) });
-                    if f == Value::UNBOUND { fail!(unbound(constant!(k))) }
+                    if f == Value::UNBOUND {
+                        fail!(unbound(constant!(k)))
+                    }
                     call!(f, n, base, true)
                 }
                 Ins::Primitive { n, base, index } => {

@@ -2,16 +2,17 @@
 //!
 //! One bit a page, in a table beside the heap: set means armed. Two parties change it. The collector arms: it *sets the
 //! bit first and protects the page afterwards*. Whoever resolves a fault (the fault thread, or a handler on the
-//! faulting thread) disarms: it *unprotects the page first and clears the bit afterwards*. A block's owner disarms in the
-//! same order as a fault.
+//! faulting thread) disarms: it *unprotects the page first and clears the bit afterwards*. A block's owner disarms in
+//! the same order as a fault.
 //!
 //! Both orders are needed. What must never come to be is a page whose bit is set and that is writable: a write to it is
 //! not seen. Let S, P be the collector's two steps and U, C the resolver's, running at the same time on one page.
-//! Suppose the page ends up writable and its bit set. Writable means the last change of protection was U, so P before U;
-//! bit set means the last change of the bit was S, so C before S. But U comes before C and S before P, which closes a circle:
-//! P < U < C < S < P. So it cannot be, whatever the interleaving, and however many resolvers there are. The opposite
-//! state, protected with the bit clear, can be: the next write faults once more, is resolved, and the page has been reported
-//! once too often. That is harmless. It is why a resolver does not ask the bit whether there is anything to do.
+//! Suppose the page ends up writable and its bit set. Writable means the last change of protection was U, so P before
+//! U; bit set means the last change of the bit was S, so C before S. But U comes before C and S before P, which closes
+//! a circle: P < U < C < S < P. So it cannot be, whatever the interleaving, and however many resolvers there are. The
+//! opposite state, protected with the bit clear, can be: the next write faults once more, is resolved, and the page has
+//! been reported once too often. That is harmless. It is why a resolver does not ask the bit whether there is anything
+//! to do.
 //!
 //! What of a write that comes between S and P, on a page being reported? Its page is reported after P, and whoever
 //! reads the page because of the report reads it after the write. So the caller of [`ArmedBits::arm_written`] protects
@@ -84,7 +85,11 @@ impl ArmedBits {
     /// # Errors
     /// The first error of `protect`, which must have left the run it got unprotected; the run counts as written again, and
     /// nothing behind it has been changed.
-    pub fn arm_written<E>(&self, range: PageRange, mut protect: impl FnMut(PageRange) -> Result<(), E>) -> Result<(), E> {
+    pub fn arm_written<E>(
+        &self,
+        range: PageRange,
+        mut protect: impl FnMut(PageRange) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Some(section) = self.section(range.start) else { return Ok(()) };
         let (mut from, to) = section.bits(&range);
         loop {

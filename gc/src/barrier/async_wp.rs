@@ -1,16 +1,17 @@
 //! `async`: the kernel notes which pages were written.
 //!
-//! The tracked ranges are registered with a userfaultfd in `WP_ASYNC` mode. A write to a protected page still faults, but
-//! the kernel resolves it by itself, in under a microsecond: it drops the protection and lets the write happen. There is no
-//! event, no signal, no thread. The page table entry is the record, and `PAGEMAP_SCAN` reads it: an entry that is not protected
-//! was written. (Hence "a page never touched counts as written": it has no entry.)
+//! The tracked ranges are registered with a userfaultfd in `WP_ASYNC` mode. A write to a protected page still faults,
+//! but the kernel resolves it by itself, in under a microsecond: it drops the protection and lets the write happen.
+//! There is no event, no signal, no thread. The page table entry is the record, and `PAGEMAP_SCAN` reads it: an entry
+//! that is not protected was written. (Hence "a page never touched counts as written": it has no entry.)
 //!
-//! Reading and re-arming are one step in the kernel, under the page table's lock, so nothing is needed here to keep writes
-//! from falling in between: see [`sys::pagemap`](crate::sys::pagemap). Nor is there anything to settle in the pause: when a mutator's
-//! write instruction is done, so is the fault it took.
+//! Reading and re-arming are one step in the kernel, under the page table's lock, so nothing is needed here to keep
+//! writes from falling in between: see [`sys::pagemap`](crate::sys::pagemap). Nor is there anything to settle in the
+//! pause: when a mutator's write instruction is done, so is the fault it took.
 //!
-//! Because the kernel also resolves its own faults this way, `read(2)` into an armed page, a signal frame pushed on one, or
-//! a futex in one work as ever. That makes this the only mechanism that is transparent, and it needs no privilege.
+//! Because the kernel also resolves its own faults this way, `read(2)` into an armed page, a signal frame pushed on
+//! one, or a futex in one work as ever. That makes this the only mechanism that is transparent, and it needs no
+//! privilege.
 //!
 //! The descriptor is only kept open: closing it ends the tracking.
 
@@ -34,8 +35,7 @@ pub(super) struct AsyncWp {
 
 impl AsyncWp {
     pub fn open(backing: Backing, ranges: &[PageRange], kernel: &Kernel) -> Result<AsyncWp, BarrierError> {
-        let Registered { uffd, .. } =
-            registration::register(NAME, uffd::FEATURE_WP_ASYNC, backing, ranges, kernel)?;
+        let Registered { uffd, .. } = registration::register(NAME, uffd::FEATURE_WP_ASYNC, backing, ranges, kernel)?;
         let pagemap = Pagemap::open(kernel).map_err(|refused| {
             let (cause, remedy) = refused.explain(kernel);
             BarrierError::Unavailable { mechanism: NAME, cause, remedy }

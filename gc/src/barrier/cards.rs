@@ -4,16 +4,17 @@
 //! where a card is a page, so that its reports can be compared with those of the mechanisms that use the page table.
 //! After each store of a reference the embedder marks the card of the slot. What it forgets to mark is not seen.
 //!
-//! A byte of 0 means written and 1 means armed. That way round, because all pages start as written and a table starts as
-//! zeroes: a card table for a terabyte of addresses costs nothing where the heap was never used.
+//! A byte of 0 means written and 1 means armed. That way round, because all pages start as written and a table starts
+//! as zeroes: a card table for a terabyte of addresses costs nothing where the heap was never used.
 //!
 //! Marking is one store and needs no fence. Two things could go wrong with a report that runs at the same time.
 //! *The report takes the mark but reads the old slot.* It does not: the mark is a Release store after the slot's, and
-//! [`take_and_arm`](Barrier::take_and_arm) takes it with a swap that acquires, so whoever reads the slot afterwards sees
-//! the new value. *The report arms the card after the slot was written, and the mark is lost.* It is not: marks are made
-//! unconditionally, so a mark that is late sets the card again, and the next report has it. (A store function that looks
-//! first, to spare the store where the card is marked already, needs a full fence between slot and card. This one must not
-//! look.) A mutator must not reach a safepoint between the slot's store and the mark, or the last report would miss it.
+//! [`take_and_arm`](Barrier::take_and_arm) takes it with a swap that acquires, so whoever reads the slot afterwards
+//! sees the new value. *The report arms the card after the slot was written, and the mark is lost.* It is not: marks
+//! are made unconditionally, so a mark that is late sets the card again, and the next report has it. (A store function
+//! that looks first, to spare the store where the card is marked already, needs a full fence between slot and card.
+//! This one must not look.) A mutator must not reach a safepoint between the slot's store and the mark, or the last
+//! report would miss it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -66,7 +67,8 @@ impl Cards {
     pub fn open(ranges: &[PageRange]) -> Result<Cards, BarrierError> {
         let start = ranges.iter().map(|range| range.start).min().unwrap_or(0);
         let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
-        let table = TableMapping::new((end - start) / PAGE, "pagemark cards").map_err(|e| BarrierError::tables(NAME, e))?;
+        let table =
+            TableMapping::new((end - start) / PAGE, "pagemark cards").map_err(|e| BarrierError::tables(NAME, e))?;
         Ok(Cards { span: start..end, table })
     }
 
@@ -77,7 +79,9 @@ impl Cards {
         let first = (range.start - self.span.start) / PAGE;
         // SAFETY: the cards of a range within the span lie in the table, which lives as long as `self` and is only used
         // as atomics.
-        Ok(unsafe { std::slice::from_raw_parts((self.table.as_ptr() as *const AtomicU8).add(first), range.len() / PAGE) })
+        Ok(unsafe {
+            std::slice::from_raw_parts((self.table.as_ptr() as *const AtomicU8).add(first), range.len() / PAGE)
+        })
     }
 }
 

@@ -1,19 +1,20 @@
 //! Which heap a fault belongs to: the table a signal handler looks in.
 //!
 //! Signal handlers are the one thing about a barrier that belongs to the whole process, so this table is its only
-//! process-wide state. It has a slot for each heap whose mechanism works by signals. A handler walks it without locks: it may
-//! run at any instruction of any thread, also of one that is just changing the table.
+//! process-wide state. It has a slot for each heap whose mechanism works by signals. A handler walks it without locks:
+//! it may run at any instruction of any thread, also of one that is just changing the table.
 //!
 //! *slot*: a pointer to an [`Entry`], or null. *entry*: what a heap registered. *visit*: a handler's walk.
 //!
 //! A heap may be dropped while another heap's fault is being looked up, so an entry is freed only when no visit can
-//! still hold it. A visit announces itself in a counter *before* it reads the slots, and leaves when it is done. Dropping a
-//! heap first empties its slot and then waits until each counter has been zero once: a visit that began before found
-//! the entry and is waited for, one that begins later finds the slot empty. Both sides do a store and then a load of the
-//! other's word, and so all four accesses are sequentially consistent. The counters are striped by thread
+//! still hold it. A visit announces itself in a counter *before* it reads the slots, and leaves when it is done.
+//! Dropping a heap first empties its slot and then waits until each counter has been zero once: a visit that began
+//! before found the entry and is waited for, one that begins later finds the slot empty. Both sides do a store and then
+//! a load of the other's word, and so all four accesses are sequentially consistent. The counters are striped by thread
 //! ([`stripes`]), so faulting threads do not share a cache line.
 //!
-//! The wait is short, a visit being a few system calls at most, and it is the dropping thread that waits, never a handler.
+//! The wait is short, a visit being a few system calls at most, and it is the dropping thread that waits, never a
+//! handler.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};

@@ -1,25 +1,25 @@
 //! `mprotect`: the writing thread resolves its own fault, in a `SIGSEGV` handler.
 //!
-//! The oldest way, and the one every Unix has: armed pages are read-only. It needs no userfaultfd and no privilege,
-//! and works where a container filters both. Like `sigbus` it cannot serve the kernel's own stores (`read(2)` into an armed page:
-//! `EFAULT`), a fault costs 5 µs, and above all it costs mappings.
+//! The oldest way, and the one every Unix has: armed pages are read-only. It needs no userfaultfd and no privilege, and
+//! works where a container filters both. Like `sigbus` it cannot serve the kernel's own stores (`read(2)` into an armed
+//! page: `EFAULT`), a fault costs 5 µs, and above all it costs mappings.
 //!
 //! *mapping* here: what `/proc/self/maps` shows as one line. The kernel keeps neighbouring pages with unlike protection in
 //! different mappings, so every boundary between armed and written pages is one, and a process may have
-//! `vm.max_map_count` of them, 65,530 by default. Past that `mprotect` fails with `ENOMEM`, and so does every other `mmap` in
-//! the process. Two things keep that from hurting more than it must.
+//! `vm.max_map_count` of them, 65,530 by default. Past that `mprotect` fails with `ENOMEM`, and so does every other
+//! `mmap` in the process. Two things keep that from hurting more than it must.
 //! * Arming that fails gives up: the whole tracked range is made writable, which gives the mappings back, counts as
 //!   written, and the caller gets an error that names the limit.
-//! * A handler cannot give up, the mutator must proceed. Where one page cannot be made writable because that would split
-//!   a mapping, it makes more pages writable, 16 times as many each try, up to the whole tracked range, which needs no
-//!   split: the range's ends are boundaries already, or need none. All those pages then count as written.
+//! * A handler cannot give up, the mutator must proceed. Where one page cannot be made writable because that would
+//!   split a mapping, it makes more pages writable, 16 times as many each try, up to the whole tracked range, which
+//!   needs no split: the range's ends are boundaries already, or need none. All those pages then count as written.
 //!
 //! The same growth serves `disarm`. A try that fails may have made part of its pages writable, which still count as
 //! armed; the next try covers them all, so the state is right again when the last one is done.
 //!
-//! The order of the steps is argued in [`armed_bits`](super::armed_bits), also for a growth that reaches
-//! into pages the collector is just arming: they end up protected and written at worst. Nothing is to be settled in the pause, for
-//! the reason given in [`sigbus`](super::sigbus).
+//! The order of the steps is argued in [`armed_bits`](super::armed_bits), also for a growth that reaches into pages the
+//! collector is just arming: they end up protected and written at worst. Nothing is to be settled in the pause, for the
+//! reason given in [`sigbus`](super::sigbus).
 
 use std::io;
 use std::sync::Arc;
@@ -55,8 +55,7 @@ impl Mprotect {
         let shared = Arc::new(Shared { bits, faults: FaultCounter::default(), kernel: *kernel });
         ranges.iter().for_each(memory::no_huge_pages);
         signals::install(libc::SIGSEGV).map_err(|e| BarrierError::kernel(NAME, "sigaction(2)", e))?;
-        let registration =
-            fault_table::register(libc::SIGSEGV, shared.clone()).ok_or_else(|| too_many_heaps(NAME))?;
+        let registration = fault_table::register(libc::SIGSEGV, shared.clone()).ok_or_else(|| too_many_heaps(NAME))?;
         Ok(Mprotect { _registration: registration, shared })
     }
 }

@@ -1,16 +1,17 @@
 //! `sigbus`: the writing thread resolves its own fault, in a `SIGBUS` handler.
 //!
-//! The tracked ranges are registered with a userfaultfd in `UFFD_FEATURE_SIGBUS` mode. A write to a protected page sends the
-//! writing thread `SIGBUS`; the handler unprotects the page through the descriptor, clears its armed bit, and returns to the
-//! instruction, which now succeeds. No other thread is involved, so a fault costs 2 to 3 µs where `sync` costs 60.
+//! The tracked ranges are registered with a userfaultfd in `UFFD_FEATURE_SIGBUS` mode. A write to a protected page
+//! sends the writing thread `SIGBUS`; the handler unprotects the page through the descriptor, clears its armed bit, and
+//! returns to the instruction, which now succeeds. No other thread is involved, so a fault costs 2 to 3 µs where `sync`
+//! costs 60.
 //!
 //! The price is that the kernel cannot send itself a signal: a system call that stores into an armed page, `read(2)`
 //! into a tracked object, fails with `EFAULT`; and a signal frame pushed on an armed stack kills the process.
 //!
-//! The order of the steps, unprotect and then clear, is argued in [`armed_bits`](super::armed_bits). In the pause no handler can be
-//! between them: it runs on a mutator, holds back all signals, and a mutator reaches its safepoint only after the
-//! handler returned. (A mutator that the pause does not wait for, because it is in foreign code, must not write to
-//! tracked memory there.) So there is nothing to settle.
+//! The order of the steps, unprotect and then clear, is argued in [`armed_bits`](super::armed_bits). In the pause no
+//! handler can be between them: it runs on a mutator, holds back all signals, and a mutator reaches its safepoint only
+//! after the handler returned. (A mutator that the pause does not wait for, because it is in foreign code, must not
+//! write to tracked memory there.) So there is nothing to settle.
 
 use std::sync::Arc;
 
@@ -58,8 +59,7 @@ impl Sigbus {
             skips_unpopulated: registered.skips_unpopulated,
         });
         signals::install(libc::SIGBUS).map_err(|e| BarrierError::kernel(NAME, "sigaction(2)", e))?;
-        let registration =
-            fault_table::register(libc::SIGBUS, shared.clone()).ok_or_else(|| too_many_heaps(NAME))?;
+        let registration = fault_table::register(libc::SIGBUS, shared.clone()).ok_or_else(|| too_many_heaps(NAME))?;
         Ok((Sigbus { _registration: registration, shared }, registered.warning))
     }
 }

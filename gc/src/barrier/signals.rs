@@ -1,18 +1,18 @@
 //! The process's `SIGSEGV` and `SIGBUS` handlers, and the manners they need in somebody else's process.
 //!
-//! One handler serves both signals, installed when the first heap needs it and never removed: whoever installs a handler after
-//! us may keep ours to chain to. A fault at an address of a heap of ours is resolved and the instruction tried again.
-//! Everything else goes to whoever was there before, as if we were not:
+//! One handler serves both signals, installed when the first heap needs it and never removed: whoever installs a
+//! handler after us may keep ours to chain to. A fault at an address of a heap of ours is resolved and the instruction
+//! tried again. Everything else goes to whoever was there before, as if we were not:
 //! * a handler, with or without `SA_SIGINFO`, is called with its own signal mask, and may `siglongjmp` away;
-//! * `SIG_DFL` is put back and the instruction tried again, so that the process dies of the same signal at the same place
-//!   and its core dump shows it;
+//! * `SIG_DFL` is put back and the instruction tried again, so that the process dies of the same signal at the same
+//!   place and its core dump shows it;
 //! * `SIG_IGN` does the same for a fault, which the kernel does not let anybody ignore, and nothing for a
 //!   signal sent with `kill`.
 //!
 //! How it is installed:
 //! * `SA_ONSTACK`: where the thread has an alternate stack we run there, so a faulting stack can be served too.
-//! * all signals are held back meanwhile but those of faults. A handler of the embedder's that ran in the midst of ours, and stopped the
-//!   thread for a pause, would leave a page writable that still counts as armed.
+//! * all signals are held back meanwhile but those of faults. A handler of the embedder's that ran in the midst of
+//!   ours, and stopped the thread for a pause, would leave a page writable that still counts as armed.
 //! * `SA_NODEFER`: faults themselves are not held back. The handler we chain to may write to an armed page, which must
 //!   be served, not kill.
 //! * `errno` is left as found.

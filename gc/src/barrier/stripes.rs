@@ -1,8 +1,8 @@
 //! Counters for fault paths.
 //!
-//! A counter that every faulting thread adds to is a cache line that moves between processors at every fault; collectors
-//! have tripled their running time that way. So a counter here is an array of lines, and a thread uses the one its own
-//! address hashes to. Adding touches, most likely, a line nobody else uses; reading sums them up.
+//! A counter that every faulting thread adds to is a cache line that moves between processors at every fault;
+//! collectors have tripled their running time that way. So a counter here is an array of lines, and a thread uses the
+//! one its own address hashes to. Adding touches, most likely, a line nobody else uses; reading sums them up.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

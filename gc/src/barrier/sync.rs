@@ -2,28 +2,30 @@
 //!
 //! The tracked ranges are registered with a userfaultfd. A write to a protected page puts the writing thread to sleep
 //! and an event into the descriptor. The *fault thread* reads events in batches, and for each: unprotects the page
-//! without waking anybody, clears its armed bit, and then wakes whoever sleeps on it. A fault costs 50 to 60 µs, most of it
-//! two switches between threads.
+//! without waking anybody, clears its armed bit, and then wakes whoever sleeps on it. A fault costs 50 to 60 µs, most
+//! of it two switches between threads.
 //!
 //! The fault thread never waits for a mutator, takes no lock and allocates nothing after its start; it touches no
 //! tracked memory. It holds all signals back, so that no handler of the embedder's runs on it.
 //!
 //! # Why no write is lost
 //!
-//! The order of the steps, and what it proves, is in [`armed_bits`](super::armed_bits). What remains is the pause. A second
-//! thread may write to a page after it was unprotected and before its bit is cleared, without a fault, and stop at a safepoint;
-//! the report of the pause must contain that page. The sleeping thread usually makes the pause wait, since it sleeps
-//! until the bit is clear; but it may be one the pause does not wait for, in a system call that stores into the page. So
-//! [`settle`](Barrier::settle) waits until the fault thread is between two batches. A counter tells: odd during a batch, even
-//! between. The thread makes it odd *before* it reads events, hence before it unprotects anything. When `settle` finds it even, or
-//! changed, every unprotecting that a stopped mutator could have profited from has had its bit cleared; what the thread
-//! does after that concerns writes that have not happened, for all who may write have stopped.
+//! The order of the steps, and what it proves, is in [`armed_bits`](super::armed_bits). What remains is the pause. A
+//! second thread may write to a page after it was unprotected and before its bit is cleared, without a fault, and stop
+//! at a safepoint; the report of the pause must contain that page. The sleeping thread usually makes the pause wait,
+//! since it sleeps until the bit is clear; but it may be one the pause does not wait for, in a system call that stores
+//! into the page. So [`settle`](Barrier::settle) waits until the fault thread is between two batches. A counter tells:
+//! odd during a batch, even between. The thread makes it odd *before* it reads events, hence before it unprotects
+//! anything. When `settle` finds it even, or changed, every unprotecting that a stopped mutator could have profited
+//! from has had its bit cleared; what the thread does after that concerns writes that have not happened, for all who
+//! may write have stopped.
 //!
 //! # When the fault thread fails
 //!
-//! It can, if the kernel is out of memory or somebody closes our descriptor. Then mutators must not sleep forever. It sets a
-//! flag, and only then gives the ranges back to the kernel, which wakes everybody and leaves everything writable. From
-//! there writes are not seen; `take_and_arm` looks at the flag before it begins and after it ended, and says so.
+//! It can, if the kernel is out of memory or somebody closes our descriptor. Then mutators must not sleep forever. It
+//! sets a flag, and only then gives the ranges back to the kernel, which wakes everybody and leaves everything
+//! writable. From there writes are not seen; `take_and_arm` looks at the flag before it begins and after it ended, and
+//! says so.
 //!
 //! # Privilege
 //!
@@ -103,9 +105,10 @@ impl Sync {
         Err(BarrierError::Unavailable {
             mechanism: NAME,
             cause: "the fault thread could not read or resolve an event, and writes are not seen any more".into(),
-            remedy: "Look for what closed the userfaultfd or used up the kernel's memory; this heap now collects with its \
+            remedy:
+                "Look for what closed the userfaultfd or used up the kernel's memory; this heap now collects with its \
                      mutators stopped."
-                .into(),
+                    .into(),
         })
     }
 }

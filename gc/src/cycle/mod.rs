@@ -63,22 +63,23 @@ struct AbortOnUnwind;
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
-        eprintln!("pagemark: the collector thread panicked (see above); the heap cannot be trusted any more, so the process ends");
+        eprintln!(
+            "pagemark: the collector thread panicked (see above); the heap cannot be trusted any more, so the process ends"
+        );
         std::process::abort();
     }
 }
 
 /// After the pause: tell, pace, let waiters go, sweep, give memory back.
 fn finish(shared: &Shared, report: &CycleReport) {
-    let goal = shared
-        .pacer
-        .learn(Lesson { live: report.live_bytes, allocated_during: report.allocated_during });
+    let goal = shared.pacer.learn(Lesson { live: report.live_bytes, allocated_during: report.allocated_during });
     shared.stats.record_cycle(report);
     shared.stats.record_heap(shared.pacer.total(), shared.heap.footprint.peak() as u64);
     if shared.config.log() != Log::Off {
         eprintln!("{}", report.log_line());
     }
     shared.listen(|listener| listener.cycle_ended(report));
+    shared.heap.sweep_large();
     shared.control.completed();
     shared.heap.finish_sweeping();
     let committed = shared.heap.footprint.committed() as u64;
@@ -108,9 +109,7 @@ impl<'s> Cycle<'s> {
     fn new(shared: &'s Shared, number: u64, reason: Reason, stop_the_world: bool) -> Cycle<'s> {
         let kind = if stop_the_world { CycleKind::StopTheWorld } else { CycleKind::Concurrent };
         let heap_before = shared.heap.used_bytes() as u64;
-        shared.listen(|listener| {
-            listener.cycle_started(&CycleStart { number, kind, reason, heap_bytes: heap_before })
-        });
+        shared.listen(|listener| listener.cycle_started(&CycleStart { number, kind, reason, heap_bytes: heap_before }));
         let report = CycleReport {
             heap_name: shared.config.name().into(),
             number,
@@ -241,8 +240,6 @@ impl<'s> Cycle<'s> {
             self.report.verify_failures += marking.dangling.load(Ordering::Relaxed);
         }
         shared.heap.end_marking();
-        shared.heap.tracked.large.sweep(&shared.heap.metadata, shared.heap.colour());
-        shared.heap.leaf.large.sweep(&shared.heap.metadata, shared.heap.colour());
         drop(stopped);
         let pause = clock.elapsed();
         self.report.phases.pause = pause;

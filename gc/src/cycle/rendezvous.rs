@@ -10,7 +10,7 @@
 
 use std::cell::UnsafeCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -55,8 +55,6 @@ pub struct Party {
     locals: UnsafeCell<Locals>,
     /// Where the mutator's roots are.
     pub roots: Arc<dyn RootSource>,
-    /// Nanoseconds the mutator waited for the collector outside pauses.
-    pub stalled: AtomicU64,
 }
 
 // SAFETY: `locals` is handed between the mutator and the collector under the rendezvous lock, as its comment says.
@@ -147,12 +145,8 @@ impl Rendezvous {
         let party = Arc::new(Party {
             poll: AtomicU32::new(if count_polls { ZEAL } else { 0 }),
             status: AtomicU8::new(Status::Running as u8),
-            locals: UnsafeCell::new(Locals {
-                tracked: Local::new(Space::Tracked),
-                leaf: Local::new(Space::Leaf),
-            }),
+            locals: UnsafeCell::new(Locals { tracked: Local::new(Space::Tracked), leaf: Local::new(Space::Leaf) }),
             roots,
-            stalled: AtomicU64::new(0),
         });
         // A handshake under way does not include it: it holds no block yet, and its roots are traced again in the pause.
         state.parties.push(party.clone());
@@ -176,8 +170,8 @@ impl Rendezvous {
         self.state.lock().parties.len()
     }
 
-    /// The slow path of a mutator's poll. `hand_over` is what a handshake asks for.
-    pub fn safepoint(&self, party: &Party, hand_over: &dyn Fn(&Party)) {
+    /// The slow path of a mutator's poll. `hand_over` is what a handshake asks for. Returns how long the mutator was throttled.
+    pub fn safepoint(&self, party: &Party, hand_over: &dyn Fn(&Party)) -> Duration {
         let asked = party.poll.load(Ordering::Relaxed);
         if asked & HANDSHAKE != 0 {
             // Outside the lock, so that mutators hand over in parallel; the collector waits for the flag to fall.
@@ -197,13 +191,14 @@ impl Rendezvous {
             party.set_status(Status::Running);
         }
         drop(state);
-        if party.poll.fetch_and(!THROTTLE, Ordering::Relaxed) & THROTTLE != 0 {
-            let start = Instant::now();
-            self.go_away(party, hand_over);
-            std::thread::sleep(REST);
-            self.come_back(party);
-            party.stalled.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        if party.poll.fetch_and(!THROTTLE, Ordering::Relaxed) & THROTTLE == 0 {
+            return Duration::ZERO;
         }
+        let start = Instant::now();
+        self.go_away(party, hand_over);
+        std::thread::sleep(REST);
+        self.come_back(party);
+        start.elapsed()
     }
 
     /// The mutator's thread is about to block. Its roots stay as they are until [`Rendezvous::come_back`].

@@ -173,8 +173,8 @@ impl LargeSpace {
         Some(start..start + pages * PAGE)
     }
 
-    /// Frees every object without the colour `live`; the cycle calls it in or right after its pause, before anything
-    /// new is published without that colour. Returns bytes freed.
+    /// Frees every object without the colour `live`; called between the end of a cycle and the start of the next, when new objects are
+    /// published with that colour. Returns bytes freed.
     pub fn sweep(&self, metadata: &Metadata, live: u8) -> usize {
         let mut inner = self.inner.lock();
         let mut freed = 0;

@@ -9,9 +9,9 @@
 
 use std::ops::Range;
 
-use super::{Exhausted, Heap};
 use super::block_space::Batch;
 use super::sweep::sweep_block;
+use super::{Exhausted, Heap};
 use crate::barrier::Barrier;
 use crate::layout::{BLOCK, GRANULE, GRANULES_PER_BLOCK, LARGE_THRESHOLD, round_up};
 use crate::model::Space;
@@ -69,8 +69,12 @@ impl Local {
     /// Allocates `bytes` of zeroed memory on a granule in the current hole. `None` when it does not fit, or is large.
     #[inline(always)]
     pub fn bump(&mut self, heap: &Heap, bytes: usize) -> Option<usize> {
+        // First, so that rounding up cannot overflow.
+        if bytes > LARGE_THRESHOLD {
+            return None;
+        }
         let size = round_up(bytes.max(1), GRANULE);
-        if size > self.limit - self.cursor || size > LARGE_THRESHOLD {
+        if size > self.limit - self.cursor {
             return None;
         }
         let addr = self.cursor;
@@ -80,12 +84,7 @@ impl Local {
     }
 
     /// Allocates after [`Local::bump`] could not: takes what it needs from the heap.
-    pub fn refill_and_alloc(
-        &mut self,
-        heap: &Heap,
-        barrier: &dyn Barrier,
-        bytes: usize,
-    ) -> Result<usize, Exhausted> {
+    pub fn refill_and_alloc(&mut self, heap: &Heap, barrier: &dyn Barrier, bytes: usize) -> Result<usize, Exhausted> {
         if bytes > isize::MAX as usize / 2 {
             return Err(Exhausted);
         }
@@ -130,8 +129,8 @@ impl Local {
         if !run.zeroed {
             zero(&run.range);
         }
-        let colour = if heap.marking() { 0 } else { heap.colour() };
-        large.publish(&run.range, &heap.metadata, colour);
+        // Never the live colour: a cycle may be starting right now, and this object would count as marked and never be traced.
+        large.publish(&run.range, &heap.metadata, 0);
         self.taken += run.range.len() as u64;
         Ok(run.range.start)
     }
@@ -223,9 +222,9 @@ impl Local {
     fn take_free_block(&mut self, heap: &Heap, barrier: &dyn Barrier) -> Option<usize> {
         if self.batch.range.is_empty() {
             let space = &heap.regions(self.space).blocks;
-            let batch = space.take_free(BATCH_BLOCKS, &heap.footprint).or_else(|| {
-                (heap.release_free(0) > 0).then(|| space.take_free(1, &heap.footprint)).flatten()
-            })?;
+            let batch = space
+                .take_free(BATCH_BLOCKS, &heap.footprint)
+                .or_else(|| (heap.release_free(0) > 0).then(|| space.take_free(1, &heap.footprint)).flatten())?;
             if space.forget_armed(&batch.range) {
                 self.disarm(barrier, &batch.range);
             }

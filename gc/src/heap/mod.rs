@@ -200,6 +200,13 @@ impl Heap {
             .sum()
     }
 
+    /// Frees the large objects that the cycle which just ended did not mark. Mutators run: what they make meanwhile is born with the
+    /// live colour.
+    pub fn sweep_large(&self) {
+        self.tracked.large.sweep(&self.metadata, self.colour());
+        self.leaf.large.sweep(&self.metadata, self.colour());
+    }
+
     /// Sweeps one block. False when nothing is left to sweep.
     pub fn sweep_one(&self) -> bool {
         sweep::sweep_one(&self.tracked.blocks, &self.metadata, self.colour())

@@ -244,7 +244,9 @@ mod tests {
     fn only_pages_of_the_mapping_can_be_released() {
         each(|mapping| {
             let (start, end) = (mapping.base(), mapping.base() + mapping.len());
-            for range in [start..start, start + 1..start + PAGE, start - PAGE..start, end..end + PAGE, start..end + PAGE] {
+            for range in
+                [start..start, start + 1..start + PAGE, start - PAGE..start, end..end + PAGE, start..end + PAGE]
+            {
                 assert!(matches!(mapping.release(range), Err(MemoryError::Range { .. })));
             }
         });

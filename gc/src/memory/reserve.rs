@@ -21,10 +21,16 @@ pub(super) struct Reservation {
 
 impl Reservation {
     /// Reserves private anonymous memory. `alignment` is a power of two of at least a page.
-    pub fn new(bytes: usize, alignment: usize, protection: libc::c_int, name: &str) -> Result<Reservation, MemoryError> {
+    pub fn new(
+        bytes: usize,
+        alignment: usize,
+        protection: libc::c_int,
+        name: &str,
+    ) -> Result<Reservation, MemoryError> {
         let failed = |call, source| MemoryError::Reserve { what: name.to_owned(), bytes, call, source, remedy: REMEDY };
-        let padded =
-            bytes.checked_add(alignment).ok_or_else(|| failed("mmap(2)", io::Error::from_raw_os_error(libc::ENOMEM)))?;
+        let padded = bytes
+            .checked_add(alignment)
+            .ok_or_else(|| failed("mmap(2)", io::Error::from_raw_os_error(libc::ENOMEM)))?;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
         let address = unsafe { libc::mmap(std::ptr::null_mut(), padded, protection, flags, -1, 0) };

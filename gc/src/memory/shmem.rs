@@ -86,8 +86,7 @@ fn map_over(range: &Reservation, file: &OwnedFd) -> io::Result<()> {
     let flags = libc::MAP_SHARED | libc::MAP_FIXED | libc::MAP_NORESERVE;
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: the range is our own reservation, which nothing refers to yet.
-    let address = unsafe {
-        libc::mmap(range.base as *mut libc::c_void, range.bytes, protection, flags, file.as_raw_fd(), 0)
-    };
+    let address =
+        unsafe { libc::mmap(range.base as *mut libc::c_void, range.bytes, protection, flags, file.as_raw_fd(), 0) };
     if address == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

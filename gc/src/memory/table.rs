@@ -20,8 +20,7 @@ impl TableMapping {
     /// # Errors
     /// [`MemoryError::Reserve`] where the address space or the limits do not allow it.
     pub fn new(bytes: usize, name: &str) -> Result<TableMapping, MemoryError> {
-        let memory =
-            Reservation::new(round_up(bytes.max(1), PAGE), PAGE, libc::PROT_READ | libc::PROT_WRITE, name)?;
+        let memory = Reservation::new(round_up(bytes.max(1), PAGE), PAGE, libc::PROT_READ | libc::PROT_WRITE, name)?;
         Ok(TableMapping { memory, bytes })
     }
 

@@ -73,7 +73,8 @@ fn least_upwards(mount: &Path, own: &str, file: &str, parse: fn(&str) -> Option<
 /// The directories from a cgroup up to the mount point, both included.
 fn directories(mount: &Path, own: &str) -> Vec<PathBuf> {
     // A path that leads out of the mounted part starts with "..": all we can see then is the root.
-    let inside: &Path = if own.split('/').any(|part| part == "..") { Path::new("") } else { Path::new(own.trim_matches('/')) };
+    let inside: &Path =
+        if own.split('/').any(|part| part == "..") { Path::new("") } else { Path::new(own.trim_matches('/')) };
     inside.ancestors().map(|part| mount.join(part)).collect()
 }
 
@@ -99,7 +100,8 @@ mod tests {
     fn own_cgroups_are_found_in_both_versions_and_the_hybrid() {
         let v2 = own_paths("0::/user.slice/user-0.slice/session-1.scope\n");
         assert_eq!(v2, OwnPaths { v2: Some("/user.slice/user-0.slice/session-1.scope".into()), v1: None });
-        let hybrid = own_paths("12:pids:/a\n11:cpu,cpuacct:/b\n5:memory:/docker/3f\n1:name=systemd:/x:y\n0::/init.scope\n");
+        let hybrid =
+            own_paths("12:pids:/a\n11:cpu,cpuacct:/b\n5:memory:/docker/3f\n1:name=systemd:/x:y\n0::/init.scope\n");
         assert_eq!(hybrid, OwnPaths { v2: Some("/init.scope".into()), v1: Some("/docker/3f".into()) });
         assert_eq!(own_paths("garbage\n\n"), OwnPaths::default());
     }
@@ -117,7 +119,10 @@ mod tests {
     fn every_directory_from_the_own_cgroup_to_the_root_is_looked_at() {
         let mount = Path::new("/sys/fs/cgroup");
         let all = directories(mount, "/a.slice/b.scope");
-        assert_eq!(all, ["/sys/fs/cgroup/a.slice/b.scope", "/sys/fs/cgroup/a.slice", "/sys/fs/cgroup/"].map(PathBuf::from));
+        assert_eq!(
+            all,
+            ["/sys/fs/cgroup/a.slice/b.scope", "/sys/fs/cgroup/a.slice", "/sys/fs/cgroup/"].map(PathBuf::from)
+        );
         assert_eq!(directories(mount, "/"), [PathBuf::from("/sys/fs/cgroup/")]);
         assert_eq!(directories(mount, "/../../other"), [PathBuf::from("/sys/fs/cgroup/")]);
     }

@@ -10,7 +10,7 @@
 //! `pages_armed` is the first arming; what a round arms again belongs to its `round_done`.
 //!
 //! A stop-the-world cycle has only `cycle_started`, `mutators_stopped`, `roots_traced`, `pause_ended` and `cycle_ended`:
-//! it marks between the third and the fourth. `heap_created` comes before everything else. `heap_grew`,
+//! it marks between the third and the fourth. `heap_created` comes before everything else.
 //! `memory_released` and `mutator_stalled` may come at any time and from any thread; a stall is reported by the thread
 //! that stalled, once it goes on.
 //!
@@ -51,8 +51,6 @@ pub trait EventListener: Send + Sync {
     fn pause_ended(&self, pause: Duration) {}
     /// A cycle ended. What it found dead is swept later.
     fn cycle_ended(&self, report: &CycleReport) {}
-    /// The heap grew to `bytes` bytes of blocks in use.
-    fn heap_grew(&self, bytes: u64) {}
     /// `bytes` bytes of free memory were given back to the operating system.
     fn memory_released(&self, bytes: u64) {}
     /// A mutator went on after the collector had made it wait for `duration`; pauses are not stalls.
@@ -152,8 +150,6 @@ pub enum StallCause {
     Allocation,
     /// It wrote faster than the rounds could rescan, and was held back.
     Throttle,
-    /// A write to an armed page waited for the thread that serves faults.
-    Fault,
 }
 
 impl fmt::Display for StallCause {
@@ -161,7 +157,6 @@ impl fmt::Display for StallCause {
         f.pad(match self {
             Self::Allocation => "allocation",
             Self::Throttle => "throttle",
-            Self::Fault => "fault",
         })
     }
 }
@@ -210,7 +205,6 @@ mod tests {
         listener.roots_traced();
         listener.pause_ended(Duration::from_micros(700));
         listener.cycle_ended(&CycleReport { number: 7, ..CycleReport::default() });
-        listener.heap_grew(1 << 20);
         listener.memory_released(1 << 16);
         listener.mutator_stalled(Duration::from_millis(1), StallCause::Throttle);
     }
@@ -230,8 +224,8 @@ mod tests {
         assert_eq!(reasons.map(|r| r.to_string()), ["trigger", "zeal", "explicit", "limit reached", "out of memory"]);
         let kinds = [CycleKind::Concurrent, CycleKind::StopTheWorld];
         assert_eq!(kinds.map(|k| k.to_string()), ["concurrent", "stop-the-world"]);
-        let causes = [StallCause::Allocation, StallCause::Throttle, StallCause::Fault];
-        assert_eq!(causes.map(|c| c.to_string()), ["allocation", "throttle", "fault"]);
+        let causes = [StallCause::Allocation, StallCause::Throttle];
+        assert_eq!(causes.map(|c| c.to_string()), ["allocation", "throttle"]);
         assert_eq!(format!("{:>9}", Reason::Zeal), "     zeal");
     }
 }

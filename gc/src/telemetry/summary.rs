@@ -54,8 +54,6 @@ pub struct Summary {
     pub stalls_allocation: u64,
     /// Stalls in which a mutator was held back because it wrote too fast.
     pub stalls_throttle: u64,
-    /// Stalls in which a write waited for the thread that serves faults.
-    pub stalls_fault: u64,
     /// Reachable objects that verification found unmarked, in all cycles.
     pub verify_failures: u64,
 }

@@ -22,7 +22,12 @@ pub struct Tracked {
 }
 
 impl Tracked {
-    pub fn open(mechanism: Mechanism, backing: Backing, pages: usize, kernel: &Kernel) -> Result<Tracked, BarrierError> {
+    pub fn open(
+        mechanism: Mechanism,
+        backing: Backing,
+        pages: usize,
+        kernel: &Kernel,
+    ) -> Result<Tracked, BarrierError> {
         let mapping = Mapping::new(backing, pages * PAGE, "pagemark test heap").expect("address space for a test");
         let opened = barrier::open(mechanism, backing, &[mapping.range()], kernel)?;
         Ok(Tracked { opened, mapping })

@@ -80,7 +80,7 @@ impl Drop for Slot {
 pub struct Root<T> {
     slot: Slot,
     /// Not Send: it is a root of this thread only.
-    target: PhantomData<(*mut (), fn() -> T)>,
+    target: PhantomData<*const T>,
 }
 
 /// Keeps an object for any thread.
@@ -90,7 +90,7 @@ pub struct Global<T> {
 }
 
 macro_rules! handle {
-    ($name:ident) => {
+    ($name:ident, $table_of:expr) => {
         impl<T: Send + Sync + 'static> $name<T> {
             pub(super) fn new(table: &Arc<RootTable>, object: Option<Ref<'_, T>>) -> $name<T> {
                 let index = table.insert(object.map_or(0, Ref::address));
@@ -98,9 +98,18 @@ macro_rules! handle {
             }
 
             /// What it keeps.
-            pub fn get<'m>(&self, _mutator: &'m Mutator) -> Option<Ref<'m, T>> {
-                // SAFETY: the slot holds null or an object that it keeps alive until the next safepoint at least, even
-                // if the slot changes.
+            ///
+            /// # Panics
+            ///
+            /// With a mutator whose safepoints do not keep it: of another heap, or for a root, any but the one that made it.
+            pub fn get<'m>(&self, mutator: &'m Mutator) -> Option<Ref<'m, T>> {
+                let table: &Arc<RootTable> = $table_of(mutator);
+                assert!(
+                    Arc::ptr_eq(&self.slot.table, table),
+                    "this handle was made by another mutator or in another heap"
+                );
+                // SAFETY: the slot holds null or an object that it keeps alive until the next safepoint of this mutator at least, even
+                // if the slot changes: the table is traced as this mutator's, or as its heap's.
                 unsafe { Ref::from_addr(self.slot.get()) }
             }
 
@@ -112,5 +121,5 @@ macro_rules! handle {
     };
 }
 
-handle!(Root);
-handle!(Global);
+handle!(Root, |mutator: &'m Mutator| &mutator.roots);
+handle!(Global, |mutator: &'m Mutator| &mutator.heap.globals);

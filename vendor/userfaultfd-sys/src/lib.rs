@@ -16,14 +16,14 @@
 
 use linux_raw_sys::{general, ioctl};
 
-pub use general::{
-    uffd_msg, uffdio_api, uffdio_copy, uffdio_range, uffdio_register, uffdio_zeropage, USERFAULTFD_IOC,
-    UFFD_USER_MODE_ONLY,
-};
 #[cfg(feature = "linux5_13")]
 pub use general::uffdio_continue;
 #[cfg(feature = "linux5_7")]
 pub use general::uffdio_writeprotect;
+pub use general::{
+    uffd_msg, uffdio_api, uffdio_copy, uffdio_range, uffdio_register, uffdio_zeropage, UFFD_USER_MODE_ONLY,
+    USERFAULTFD_IOC,
+};
 #[cfg(feature = "linux5_13")]
 pub use ioctl::UFFDIO_CONTINUE;
 #[cfg(feature = "linux5_7")]

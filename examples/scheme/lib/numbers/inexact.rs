@@ -4,8 +4,8 @@
 //! zero and one) and flonums otherwise. Roots, exponentials and logarithms leave the real numbers where they must; the
 //! trigonometric functions stay there and give NaN.
 
-use super::tower::{self, Number};
 use super::complex::{self, is_complex};
+use super::tower::{self, Number};
 use super::{failed, need, put};
 use crate::error::SchemeError;
 use crate::prims::{Answer, Registry};

@@ -25,8 +25,12 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
     r.add("inexact?", 1, 1, |_, a| test_parts("inexact?", a, true, |n| !n.is_exact()));
     r.add("nan?", 1, 1, |_, a| test_parts("nan?", a, false, |n| n.to_f64().is_nan()));
     r.add("finite?", 1, 1, |_, a| test_parts("finite?", a, true, |n| !matches!(n, Number::Flo(f) if !f.is_finite())));
-    r.add("infinite?", 1, 1, |_, a| test_parts("infinite?", a, false, |n| matches!(n, Number::Flo(f) if f.is_infinite())));
-    r.add("zero?", 1, 1, |_, a| test_parts("zero?", a, true, |n| n.signum() == 0 && !matches!(n, Number::Flo(f) if f.is_nan())));
+    r.add("infinite?", 1, 1, |_, a| {
+        test_parts("infinite?", a, false, |n| matches!(n, Number::Flo(f) if f.is_infinite()))
+    });
+    r.add("zero?", 1, 1, |_, a| {
+        test_parts("zero?", a, true, |n| n.signum() == 0 && !matches!(n, Number::Flo(f) if f.is_nan()))
+    });
     r.add("positive?", 1, 1, |_, a| test("positive?", a, |n| n.signum() > 0));
     r.add("negative?", 1, 1, |_, a| test("negative?", a, |n| n.signum() < 0));
     r.add("odd?", 1, 1, |_, a| parity("odd?", a, true));

@@ -127,9 +127,29 @@ impl Number {
     pub fn signum(&self) -> i32 {
         match self {
             Int(i) => i.signum() as i32,
-            Big(b) => if b.is_negative() { -1 } else { 1 },
-            Rat(r) => if r.is_negative() { -1 } else { 1 },
-            Flo(f) => if *f > 0.0 { 1 } else if *f < 0.0 { -1 } else { 0 },
+            Big(b) => {
+                if b.is_negative() {
+                    -1
+                } else {
+                    1
+                }
+            }
+            Rat(r) => {
+                if r.is_negative() {
+                    -1
+                } else {
+                    1
+                }
+            }
+            Flo(f) => {
+                if *f > 0.0 {
+                    1
+                } else if *f < 0.0 {
+                    -1
+                } else {
+                    0
+                }
+            }
         }
     }
 
@@ -353,7 +373,13 @@ pub fn round(a: &Number, mode: Rounding) -> Number {
                 match twice.cmp(&BigRational::one()) {
                     Ordering::Less => low,
                     Ordering::Greater => low + 1,
-                    Ordering::Equal => if low.is_even() { low } else { low + 1 },
+                    Ordering::Equal => {
+                        if low.is_even() {
+                            low
+                        } else {
+                            low + 1
+                        }
+                    }
                 }
             }
         }),

@@ -29,8 +29,7 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
     r.add("open-input-bytevector", 1, 1, |vm, a| {
         let b = args::bytevector("open-input-bytevector", a, 0)?;
         let bytes = bytes_of(b, 0, size(b));
-        make(vm, INPUT | BINARY, || Ok(Port::reading_bytes(bytes)))
-            .map_err(|e| opening("open-input-bytevector", e, a))
+        make(vm, INPUT | BINARY, || Ok(Port::reading_bytes(bytes))).map_err(|e| opening("open-input-bytevector", e, a))
     });
     r.add("open-output-string", 0, 0, |vm, a| {
         make(vm, OUTPUT, || Ok(Port::collecting())).map_err(|e| opening("open-output-string", e, a))

@@ -45,11 +45,9 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
         }
         Ok(Value::bool(a.windows(2).all(|w| w[0] == w[1])))
     });
-    r.add("boolean=?", 1, ANY, |_, a| {
-        match a.iter().position(|v| *v != Value::TRUE && *v != Value::FALSE) {
-            Some(i) => Err(SchemeError::wrong_type("boolean=?", i + 1, "boolean", a[i])),
-            None => Ok(Value::bool(a.windows(2).all(|w| w[0] == w[1]))),
-        }
+    r.add("boolean=?", 1, ANY, |_, a| match a.iter().position(|v| *v != Value::TRUE && *v != Value::FALSE) {
+        Some(i) => Err(SchemeError::wrong_type("boolean=?", i + 1, "boolean", a[i])),
+        None => Ok(Value::bool(a.windows(2).all(|w| w[0] == w[1]))),
     });
 }
 

@@ -1,0 +1,124 @@
+//! Every Scheme program gives the same output under every mechanism and backing, with verification, and again while hundreds of cycles overlap it.
+//!
+//! The programs are run as a user runs them, as processes of the example's binary, with the arguments that their first lines give for tests
+//! (`;;; test-args:`). The output to compare with comes from `mechanism=stop` without any check. Each run must also report, in its summary, that verification found
+//! nothing and that cycles did run.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+const MECHANISMS: [&str; 6] = ["async", "sync", "sigbus", "mprotect", "cards", "stop"];
+const BACKINGS: [&str; 2] = ["anon", "shmem"];
+
+fn scheme() -> PathBuf {
+    // cargo builds examples before it runs tests, and puts both under the same profile directory.
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
+    let binary = profile.join("examples/scheme");
+    assert!(binary.exists(), "{} is missing: run `cargo build --example scheme`", binary.display());
+    binary
+}
+
+/// A real input: what cargo says of this workspace and everything it depends on.
+fn metadata() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let output = Command::new(env!("CARGO"))
+            .args(["metadata", "--format-version", "1", "--offline"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("cargo runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stdout.len() > 100_000, "cargo says more of this workspace");
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("metadata.json");
+        std::fs::write(&file, output.stdout).expect("the target directory is writable");
+        file
+    })
+}
+
+struct Program {
+    file: PathBuf,
+    arguments: Vec<String>,
+}
+
+fn programs() -> Vec<Program> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/scheme/programs");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .expect("the programs are there")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "scm"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 4, "{files:?}");
+    files
+        .into_iter()
+        .map(|file| {
+            let text = std::fs::read_to_string(&file).expect("readable");
+            let line = text.lines().find_map(|line| line.strip_prefix(";;; test-args:"));
+            let line = line.unwrap_or_else(|| panic!("{} has no line `;;; test-args:`", file.display()));
+            let metadata = metadata().to_str().expect("a path in UTF-8");
+            let arguments = line.split_whitespace().map(|word| word.replace("@METADATA@", metadata)).collect();
+            Program { file, arguments }
+        })
+        .collect()
+}
+
+fn run(program: &Program, keys: &str) -> Output {
+    Command::new(scheme())
+        .arg("--gc")
+        .arg(keys)
+        .arg(&program.file)
+        .args(&program.arguments)
+        .env_remove("PAGEMARK_GC")
+        .output()
+        .expect("the example runs")
+}
+
+/// The summary's number called `name`.
+fn summary(output: &Output, name: &str) -> u64 {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = errors.lines().filter_map(|line| line.strip_prefix("pagemark: ")).collect();
+    let [line] = lines[..] else { panic!("expected one summary line, got {lines:?} in\n{errors}") };
+    let summary: serde_json::Value = serde_json::from_str(line).expect("the summary is JSON");
+    summary[name].as_u64().unwrap_or_else(|| panic!("no number {name} in {line}"))
+}
+
+/// Runs each program under each mechanism and backing with `keys`; returns the number of cycles of each run.
+fn matrix(keys: &str) -> Vec<(String, u64)> {
+    let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(600));
+    let mut cycles = Vec::new();
+    for program in programs() {
+        let name = program.file.file_name().expect("a file").to_string_lossy().into_owned();
+        let expected = run(&program, "mechanism=stop");
+        assert!(expected.status.success(), "{name}: {}", String::from_utf8_lossy(&expected.stderr));
+        assert!(!expected.stdout.is_empty(), "{name} prints nothing");
+        for mechanism in MECHANISMS {
+            for backing in BACKINGS {
+                let keys = format!("mechanism={mechanism},backing={backing},summary,{keys}");
+                let output = run(&program, &keys);
+                let errors = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "{name} under {keys}: {}\n{errors}", output.status);
+                assert!(output.stdout == expected.stdout, "{name} under {keys} gives other output\n{errors}");
+                assert_eq!(summary(&output, "verify_failures"), 0, "{name} under {keys}\n{errors}");
+                cycles.push((format!("{name} under {keys}"), summary(&output, "cycles")));
+            }
+        }
+    }
+    cycles
+}
+
+#[test]
+fn every_program_gives_the_same_output_under_every_mechanism_and_backing() {
+    for (run, cycles) in matrix("verify=mark,heap=4M") {
+        assert!(cycles > 0, "{run}: no cycle");
+    }
+}
+
+#[test]
+fn every_program_gives_the_same_output_while_hundreds_of_cycles_overlap_it() {
+    let runs = matrix("verify=mark,zeal=alloc:1");
+    let total: u64 = runs.iter().map(|(_, cycles)| cycles).sum();
+    assert!(total >= 100 * runs.len() as u64, "only {total} cycles in {} runs: {runs:?}", runs.len());
+}
