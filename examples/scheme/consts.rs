@@ -48,7 +48,4 @@ impl Consts {
         index.insert(v, i as u32);
         Ok((i as u32, true))
     }
-    pub fn get(&self, i: u32) -> Value {
-        Value(self.base[i as usize].load(Ordering::Relaxed))
-    }
 }

@@ -127,10 +127,13 @@ impl Test {
     }
 }
 
+/// Makes the instruction from the destination and the operands.
+type Maker = Box<dyn Fn(u16, &[u16]) -> Ins>;
+
 impl<S: Stores> Codegen<'_, S> {
     /// Compiles an inlined call; false if it turned out not to be possible.
     pub fn inline(&mut self, op: Inline, args: &[Expr], pos: Pos, want: Want) -> Result<bool, SchemeError> {
-        let ins: Box<dyn Fn(u16, &[u16]) -> Ins> = match op {
+        let ins: Maker = match op {
             Inline::Add if args.len() > 2 => {
                 // Two at a time, from the left.
                 let d = self.target(want);

@@ -14,6 +14,7 @@ mod error;
 mod expand;
 mod heap;
 mod inline;
+#[allow(special_module_name)]
 mod lib;
 mod natives;
 mod prims;

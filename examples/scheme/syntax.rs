@@ -140,9 +140,6 @@ impl Syntax {
             _ => None,
         }
     }
-    pub fn is_nil(&self) -> bool {
-        matches!(self.items(), Some([]))
-    }
     /// The list of everything from item `n` on, with the same tail.
     pub fn rest(&self, n: usize) -> Syntax {
         match self.node() {

@@ -13,6 +13,7 @@ use crate::cycle;
 use crate::cycle::defect::Defect;
 use crate::cycle::pacer::Pacer;
 use crate::cycle::rendezvous::{Party, Rendezvous};
+use crate::cycle::throttle::Rest;
 use crate::error::{BarrierError, MemoryError};
 use crate::heap::Heap;
 use crate::layout::BLOCK;
@@ -56,6 +57,8 @@ pub struct Shared {
     pub pacer: Pacer,
     /// What happened so far.
     pub stats: Stats,
+    /// How long a mutator rests now and then while a cycle does not converge.
+    pub rest: Rest,
     /// Requests to the collector thread.
     pub control: Control,
     /// References that handshakes handed over and marking has not taken yet.
@@ -279,6 +282,7 @@ impl Collector {
             rendezvous: Rendezvous::default(),
             pacer: Pacer::new(config.growth(), target as u64, limit as u64),
             stats: Stats::new(name, mechanism, config.backing()),
+            rest: Rest::default(),
             control: Control::default(),
             handed_over: Mutex::default(),
             globals: Mutex::default(),

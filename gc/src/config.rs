@@ -350,7 +350,7 @@ impl Default for Config {
             heap: None,
             growth: 2.0,
             markers: (processors / 2).clamp(*MARKERS.start(), *MARKERS.end()),
-            rounds: 8,
+            rounds: 16,
             log: Log::Off,
             summary: false,
             verify: Verify::Off,
@@ -761,7 +761,7 @@ mod tests {
         assert_eq!(default.heap(), 32 << 20);
         assert_eq!(default.growth(), 2.0);
         assert!(MARKERS.contains(&default.markers()));
-        assert_eq!(default.rounds(), 8);
+        assert_eq!(default.rounds(), 16);
         assert_eq!((default.log(), default.verify(), default.zeal()), (Log::Off, Verify::Off, Zeal::Off));
         assert!(!default.summary());
         assert_eq!(default.name(), "heap");

@@ -32,6 +32,9 @@ pub struct OutOfMemory {
 /// Bytes a mutator takes before it tells the pacer.
 const REPORT_BYTES: u64 = 32 * 1024;
 
+/// Bytes a throttled mutator takes between two rests.
+const BYTES_BETWEEN_RESTS: u64 = 256 * 1024;
+
 /// One thread's access to a heap. Dropping it detaches the thread, also while the thread unwinds.
 pub struct Mutator {
     party: Arc<Party>,
@@ -39,8 +42,10 @@ pub struct Mutator {
     reported: std::cell::Cell<u64>,
     refills: std::cell::Cell<u64>,
     safepoints: u64,
-    /// Calls of `reclaim` since the slow path last succeeded.
+    /// Calls of `reclaim` after an exhausted allocation, since the slow path last succeeded.
     failures: std::cell::Cell<u32>,
+    /// Where an allocation was exhausted since the last `reclaim`.
+    exhausted: std::cell::Cell<Option<Space>>,
     /// Bound to its thread: not Send, not Sync.
     _thread: PhantomData<*mut ()>,
 }
@@ -54,6 +59,7 @@ impl Mutator {
             refills: 0.into(),
             safepoints: 0,
             failures: 0.into(),
+            exhausted: None.into(),
             _thread: PhantomData,
         }
     }
@@ -105,6 +111,9 @@ impl Mutator {
             if shared.pacer.allocated(new) {
                 shared.request(Reason::Trigger, false);
             }
+            if taken / BYTES_BETWEEN_RESTS != (taken - new) / BYTES_BETWEEN_RESTS && !shared.rest.get().is_zero() {
+                self.party.ask_to_rest();
+            }
         }
         self.refills.set(self.refills.get() + 1);
         if let Zeal::Alloc(every) = shared.config.zeal()
@@ -119,6 +128,7 @@ impl Mutator {
                 Ok(unsafe { NonNull::new_unchecked(addr as *mut u8) })
             }
             Err(exhausted) => {
+                self.exhausted.set(Some(space));
                 shared.request(Reason::LimitReached, true);
                 Err(exhausted)
             }
@@ -144,7 +154,7 @@ impl Mutator {
     #[inline(never)]
     fn safepoint(&mut self) {
         let shared = self.shared();
-        let throttled = shared.rendezvous.safepoint(&self.party, &|party| shared.hand_over(party));
+        let throttled = shared.rendezvous.safepoint(&self.party, &|party| shared.hand_over(party), shared.rest.get());
         if !throttled.is_zero() {
             shared.stats.record_stall(throttled, StallCause::Throttle);
             shared.listen(|listener| listener.mutator_stalled(throttled, StallCause::Throttle));
@@ -173,7 +183,7 @@ impl Mutator {
     }
 
     /// A safepoint. After [`Exhausted`]: waits for the cycle that runs, then collects with all mutators stopped, until `bytes` can be
-    /// allocated in either space.
+    /// allocated in the space that was exhausted, or in both if none was since the last call.
     ///
     /// # Errors
     ///
@@ -182,12 +192,14 @@ impl Mutator {
         let start = Instant::now();
         let shared = self.shared();
         let limit = shared.heap.footprint.limit();
-        let has_room =
-            |shared: &Shared| [Space::Tracked, Space::Leaf].iter().all(|space| shared.heap.has_room_for(bytes, *space));
+        // Only where it is wanted: a heap with one object left in each tracked block has no room for leaves, and plenty otherwise.
+        let exhausted = self.exhausted.take();
+        let spaces = exhausted.map_or(vec![Space::Tracked, Space::Leaf], |space| vec![space]);
+        let has_room = |shared: &Shared| spaces.iter().all(|space| shared.heap.has_room_for(bytes, *space));
         let mut fits = false;
         // A second call in a row means that the room there is does not fit the caller: holes too small for it, or other mutators
         // faster. Then only a collection helps; and when that did not either, nothing will.
-        let again = self.failures.get();
+        let again = if exhausted.is_some() { self.failures.get() } else { 0 };
         self.failures.set(again + 1);
         if bytes <= limit && again < 3 {
             if again == 0 {

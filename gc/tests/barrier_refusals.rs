@@ -249,7 +249,7 @@ fn sync_for_an_ordinary_user_works_and_warns_of_system_calls() {
             heap.write(5);
             assert_eq!(heap.report(), [5], "{what}");
             assert_eq!(read_into(&heap, 30), Err(libc::EFAULT), "{what}");
-            assert_eq!(heap.report(), [], "{what}");
+            assert!(heap.report().is_empty(), "{what}");
         });
     });
 }

@@ -7,12 +7,11 @@ use pagemark::typed::Heap;
 use serde_json::{Value, json};
 
 use crate::control::{Control, Stalls, histogram};
-use crate::node::{SMALL, build, check, count, descend, live_tree};
+use crate::node::{SMALL, build, check, count, descend, live_tree, store};
 
 pub fn run(config: &Config, levels: u32, trees: u64) -> Result<Value, Box<dyn std::error::Error>> {
     let heap = Heap::new(config)?;
     let mut mutator = heap.attach();
-    let cards = mutator.cards();
     let setup = Instant::now();
     let root = live_tree(&mut mutator, levels)?;
     let setup = setup.elapsed();
@@ -31,11 +30,7 @@ pub fn run(config: &Config, levels: u32, trees: u64) -> Result<Value, Box<dyn st
                     random ^= random >> 7;
                     random ^= random << 17;
                     let field = descend(&mutator, root.get(&mutator).expect("rooted"), top, random);
-                    field.set(Some(subtree));
-                    if let Some(cards) = &cards {
-                        // SAFETY: a field of a tracked object of this heap, which is alive; no safepoint since the store.
-                        unsafe { cards.mark(field.address()) };
-                    }
+                    store(&mutator, field, Some(subtree));
                 }
                 break;
             }

@@ -8,7 +8,7 @@ use pagemark::typed::{Heap, Mutator};
 use serde_json::{Value, json};
 
 use crate::control::Control;
-use crate::node::{SMALL, descend, live_tree};
+use crate::node::{SMALL, descend, live_tree, store};
 
 #[derive(Default)]
 struct Reports(Mutex<Vec<CycleReport>>);
@@ -71,8 +71,8 @@ fn shuffle(mutator: &Mutator, root: &pagemark::typed::Root<crate::node::Node>, l
             let a = descend(mutator, tree, depth, next());
             let b = descend(mutator, tree, depth, next());
             let (left, right) = (a.get(mutator), b.get(mutator));
-            a.set(right);
-            b.set(left);
+            store(mutator, a, right);
+            store(mutator, b, left);
         }
     }
 }

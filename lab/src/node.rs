@@ -53,6 +53,15 @@ pub fn descend<'m>(mutator: &'m Mutator, mut node: Ref<'m, Node>, levels: u32, p
     side(node, levels - 1)
 }
 
+/// Stores into an object that is reachable already; marks its card where the mechanism is the software one.
+pub fn store(mutator: &Mutator, field: &Field<Node>, target: Option<Ref<'_, Node>>) {
+    field.set(target);
+    if let Some(cards) = mutator.cards() {
+        // SAFETY: a field of a tracked object of this heap, which is alive; no safepoint since the store.
+        unsafe { cards.mark(field.address()) };
+    }
+}
+
 /// A live tree of `levels` levels whose lowest [`SMALL`] levels are built a subtree at a time, a safepoint after each. Subtree `path` holds the
 /// value `path`. With `shuffled`, subtrees go in one node at a time at random places, so that neighbours in the tree are not neighbours in memory.
 pub fn live_tree(mutator: &mut Mutator, levels: u32) -> Result<Root<Node>, Box<dyn std::error::Error>> {
@@ -63,7 +72,7 @@ pub fn live_tree(mutator: &mut Mutator, levels: u32) -> Result<Root<Node>, Box<d
         loop {
             let tree = root.get(mutator).expect("just built");
             if let Ok(subtree) = build(mutator, SMALL, path) {
-                descend(mutator, tree, top, path).set(Some(subtree));
+                store(mutator, descend(mutator, tree, top, path), Some(subtree));
                 break;
             }
             mutator.reclaim(32 << SMALL)?;

@@ -199,7 +199,6 @@ impl<S: Stores> Expander<'_, S> {
     }
 
     fn case(&mut self, key: &Syntax, clauses: &[Syntax], scope: &Scope) -> Expand<Expr> {
-        let key_pos = key.pos();
         let key = self.expr(key, scope)?;
         let t = Var::new(Name::new("key"));
         t.refs.store(2, Ordering::Relaxed);
@@ -232,7 +231,6 @@ impl<S: Stores> Expander<'_, S> {
             };
             out = Expr::cond(test, body, out);
         }
-        let _ = key_pos;
         Ok(Expr::Let(vec![(t, key)], Box::new(out)))
     }
 
@@ -277,7 +275,7 @@ impl<S: Stores> Expander<'_, S> {
                 self.define_record(form, name, constructor, predicate, fields)
             }
             (Core::Include, [_, files @ ..]) => self.include(form, files),
-            (Core::CondExpand, [_, clauses @ ..]) => self.cond_expand(clauses, scope),
+            (Core::CondExpand, [_, clauses @ ..]) => self.cond_expand(clauses),
             _ => syntax_error(form, "bad definition"),
         }
     }

@@ -56,25 +56,25 @@ impl<S: Stores> Expander<'_, S> {
         Ok(out)
     }
 
-    pub(super) fn cond_expand(&mut self, clauses: &[Syntax], scope: &Scope) -> Expand<Vec<Syntax>> {
+    pub(super) fn cond_expand(&self, clauses: &[Syntax]) -> Expand<Vec<Syntax>> {
         for c in clauses {
             let Some([requirement, body @ ..]) = c.items() else { return syntax_error(c, "bad cond-expand clause") };
-            if self.feature(requirement, scope) {
+            if self.feature(requirement) {
                 return Ok(body.to_vec());
             }
         }
         Ok(Vec::new())
     }
 
-    fn feature(&mut self, r: &Syntax, scope: &Scope) -> bool {
+    fn feature(&self, r: &Syntax) -> bool {
         if let Some(id) = r.ident() {
             return FEATURES.contains(&id.name().text());
         }
         let Some([head, rest @ ..]) = r.items() else { return false };
         match head.ident().map(|i| i.name().text()) {
-            Some("and") => rest.iter().all(|r| self.feature(r, scope)),
-            Some("or") => rest.iter().any(|r| self.feature(r, scope)),
-            Some("not") => rest.iter().all(|r| !self.feature(r, scope)),
+            Some("and") => rest.iter().all(|r| self.feature(r)),
+            Some("or") => rest.iter().any(|r| self.feature(r)),
+            Some("not") => rest.iter().all(|r| !self.feature(r)),
             Some("library") => rest.iter().all(|r| {
                 let key = library_key(r);
                 Self::is_standard(&key)
@@ -245,7 +245,7 @@ impl<S: Stores> Expander<'_, S> {
                     self.declarations(&more, scope, exports, code, body)?;
                 }
                 "cond-expand" => {
-                    let more = self.cond_expand(rest, scope)?;
+                    let more = self.cond_expand(rest)?;
                     self.declarations(&more, scope, exports, code, body)?;
                 }
                 _ => return syntax_error(d, "unknown library declaration"),

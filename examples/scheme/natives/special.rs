@@ -26,6 +26,7 @@ const ALL: [(&str, u32, u32, Special); 6] = [
 ];
 
 impl Special {
+    #[inline(always)]
     pub fn of(index: usize) -> Option<Special> {
         ALL.get(index).map(|s| s.3)
     }

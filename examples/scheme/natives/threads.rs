@@ -232,7 +232,7 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
     r.add("mutex?", 1, 1, |_, a| Ok(Value::bool(is_type(a[0], Type::Mutex))));
     r.add("mutex-lock!", 1, 3, lock);
     r.add("%mutex-unlock", 1, 1, |_, a| {
-        release(&*signal(check("mutex-unlock!", a[0], Type::Mutex, "mutex")?));
+        release(&signal(check("mutex-unlock!", a[0], Type::Mutex, "mutex")?));
         Ok(Value::TRUE)
     });
     r.add("%mutex-unlock-wait", 2, 3, unlock_wait);

@@ -39,16 +39,10 @@ impl<S: Stores> Vm<S> {
     }
     /// Evaluates one top-level form. Syntax errors go through the handlers like all others.
     pub fn eval_form(&mut self, form: &Syntax, env: EnvId) -> Result<Value, SchemeError> {
-        let thunk = match self.compile_form(form, env) {
-            Ok(thunk) => thunk,
-            Err(e) => {
-                let mut state = self.fresh_state();
-                self.last_call = None;
-                self.handle_error(&mut state, e)?;
-                return Ok(Value::UNSPECIFIED);
-            }
-        };
-        self.run(thunk)
+        match self.compile_form(form, env) {
+            Ok(thunk) => self.run(thunk),
+            Err(e) => self.run_error(e),
+        }
     }
 
     /// The primitive in the cell, if a call with `n` arguments can skip all checks.

@@ -71,9 +71,8 @@ pub enum Reg {
     Thread,
     /// A value that must survive a safepoint in native code.
     Scratch,
-    Scratch2,
 }
-const REGS: usize = 8;
+const REGS: usize = 7;
 
 /// A suspended procedure: where it goes on, its frame and its closure. Atomic only to be shareable; nobody else looks
 /// while the thread runs.

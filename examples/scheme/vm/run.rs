@@ -11,6 +11,7 @@ use crate::code::{Capture, Code, Ins};
 use crate::error::{Kind, SchemeError};
 use crate::heap::*;
 use crate::lib::numbers;
+use crate::natives::special::Special;
 use crate::value::*;
 use pagemark::Space;
 use std::sync::atomic::Ordering;
@@ -33,6 +34,18 @@ fn early() -> SchemeError {
     SchemeError::condition(Kind::Unbound, "a variable was used before its definition", Vec::new())
 }
 
+/// Moves arguments to the start of the frame, as tail calls do.
+///
+/// # Safety
+/// `n` slots can be read at `from` and written at `to`, and `to` is not above `from`.
+#[inline(always)]
+unsafe fn move_down(from: *mut u64, to: *mut u64, n: usize) {
+    for i in 0..n {
+        // SAFETY: by contract; a slot is only written after everything at or below it was read.
+        unsafe { to.add(i).write_volatile(from.add(i).read_volatile()) };
+    }
+}
+
 /// Frames kept free on the control stack for the slow paths.
 const SLACK: usize = 8;
 
@@ -52,6 +65,17 @@ impl<S: Stores> Vm<S> {
             Ok(()) => {}
             Err(e) => self.handle_error(&mut state, e)?,
         }
+        self.finish(state)
+    }
+    /// Lets the handlers have an error that happened outside of any procedure.
+    pub fn run_error(&mut self, e: SchemeError) -> Result<Value, SchemeError> {
+        let mut state = self.fresh_state();
+        self.roots.set(Reg::Chain, Value::FALSE);
+        self.last_call = None;
+        self.handle_error(&mut state, e)?;
+        self.finish(state)
+    }
+    fn finish(&mut self, mut state: State) -> Result<Value, SchemeError> {
         loop {
             match self.interpret(&mut state) {
                 Ok(v) => return Ok(v),
@@ -69,16 +93,17 @@ impl<S: Stores> Vm<S> {
         let prims = *self.shared.prims.get().expect("primitives are installed first");
 
         macro_rules! get {
-            // SAFETY: the compiler numbers slots below the frame size, and room was checked on entry.
-            ($i:expr) => {
-                Value(unsafe { *fp.add($i as usize) })
-            };
+            ($i:expr) => {{
+                let i = $i as usize;
+                // SAFETY: the compiler numbers slots below the frame size, and room was checked on entry.
+                Value(unsafe { *fp.add(i) })
+            }};
         }
         macro_rules! put {
-            // SAFETY: as for reading.
             ($i:expr, $v:expr) => {{
-                let v: Value = $v;
-                unsafe { *fp.add($i as usize) = v.0 }
+                let (i, v): (usize, Value) = ($i as usize, $v);
+                // SAFETY: as for reading.
+                unsafe { *fp.add(i) = v.0 }
             }};
         }
         macro_rules! save {
@@ -106,16 +131,17 @@ impl<S: Stores> Vm<S> {
             };
         }
         macro_rules! next {
-            // SAFETY: no procedure ends without a jump, return or tail call.
             () => {{
+                // SAFETY: no procedure ends without a jump, return or tail call.
                 pc = unsafe { pc.add(1) };
                 continue;
             }};
         }
         macro_rules! jump {
-            // SAFETY: jumps stay within their procedure.
             ($off:expr) => {{
-                pc = unsafe { pc.offset($off as isize) };
+                let off = $off as isize;
+                // SAFETY: jumps stay within their procedure.
+                pc = unsafe { pc.offset(off) };
                 continue;
             }};
         }
@@ -128,10 +154,26 @@ impl<S: Stores> Vm<S> {
             }};
         }
         macro_rules! constant {
-            // SAFETY: the compiler only uses numbers that the table has given out.
-            ($k:expr) => {
-                Value(unsafe { *consts.add($k as usize) })
-            };
+            ($k:expr) => {{
+                let k = $k as usize;
+                // SAFETY: the compiler only uses numbers that the table has given out.
+                Value(unsafe { *consts.add(k) })
+            }};
+        }
+        // The first payload word of a cell or box.
+        macro_rules! content {
+            ($cell:expr) => {{
+                let cell: Value = $cell;
+                // SAFETY: the compiler knows that this is a cell or a box.
+                Value(unsafe { word(cell, 1).load(Ordering::Relaxed) })
+            }};
+        }
+        macro_rules! captured {
+            ($i:expr) => {{
+                let i = $i as usize;
+                // SAFETY: the closure has captured that many values.
+                Value(unsafe { word(clo, i + 2).load(Ordering::Relaxed) })
+            }};
         }
         macro_rules! poll {
             ($live:expr) => {
@@ -141,7 +183,6 @@ impl<S: Stores> Vm<S> {
                 }
             };
         }
-        // A flonum in slot `d`; the common results of arithmetic off the fixnum path.
         macro_rules! compare {
             ($a:expr, $b:expr, $op:tt, $slow:expr) => {{
                 let (a, b) = ($a, $b);
@@ -165,23 +206,36 @@ impl<S: Stores> Vm<S> {
                 next!()
             }};
         }
+        // Calls the plain primitive `index` with the arguments at `$base`.
+        macro_rules! primitive {
+            ($index:expr, $n:expr, $base:expr) => {{
+                let (n, base) = ($n as usize, $base as usize);
+                // SAFETY: the arguments lie in the frame, and nothing writes to them during the call.
+                let args = unsafe { std::slice::from_raw_parts(fp.add(base) as *const Value, n) };
+                let live = (fp as usize - self.roots.stack.as_ptr() as usize) / 8 + (base + n);
+                self.roots.top.store(live, Ordering::Relaxed);
+                let frames = (ct as usize - self.roots.control.as_ptr() as usize) / size_of::<Frame>();
+                self.roots.control_top.store(frames, Ordering::Relaxed);
+                self.roots.set(Reg::Closure, clo);
+                let v = attempt!((prims[$index as usize].func)(self, args));
+                put!(base, v);
+            }};
+        }
         macro_rules! call {
             ($f:expr, $n:expr, $base:expr, $tail:literal) => {{
                 let f: Value = $f;
                 let n = $n as usize;
                 // SAFETY: the arguments lie within the frame.
                 let args = unsafe { fp.add($base as usize) };
-                if is_type(f, Type::Closure) {
+                let h = first_word(f);
+                if header_kind(h) == kind_of(Type::Closure) {
                     let code = code_of(f);
                     let base = if $tail { fp } else { args };
-                    // SAFETY: the frame size is less than the slack kept behind the stack's end.
-                    if code.arity == n as i32
-                        && unsafe { base.add(code.frame_size as usize) } <= stack_end
-                        && ct < control_end
-                    {
+                    let end = base.wrapping_add(code.frame_size as usize);
+                    if code.arity == n as i32 && end <= stack_end && ct < control_end {
                         if $tail {
-                            // SAFETY: both ranges lie in the frame; arguments are copied upwards from the lower end.
-                            unsafe { std::ptr::copy(args, fp, n) };
+                            // SAFETY: both ranges lie in the frame.
+                            unsafe { move_down(args, fp, n) };
                         } else {
                             // SAFETY: room on the control stack was checked.
                             unsafe {
@@ -196,6 +250,13 @@ impl<S: Stores> Vm<S> {
                         pc = code.start;
                         poll!(n);
                         continue;
+                    }
+                } else if !$tail && header_kind(h) == kind_of(Type::Primitive) {
+                    let index = content!(f).as_fixnum() as usize;
+                    let p = &prims[index];
+                    if Special::of(index).is_none() && n >= p.min as usize && n <= p.max as usize {
+                        primitive!(index, n, $base);
+                        next!();
                     }
                 }
                 save!();
@@ -221,8 +282,7 @@ impl<S: Stores> Vm<S> {
                     next!()
                 }
                 Ins::Global(d, k) => {
-                    // SAFETY: the constant is a cell.
-                    let v = Value(unsafe { word(constant!(k), 1).load(Ordering::Relaxed) });
+                    let v = content!(constant!(k));
                     if v == Value::UNBOUND {
                         fail!(unbound(constant!(k)))
                     }
@@ -241,9 +301,8 @@ impl<S: Stores> Vm<S> {
                     self.set_field(constant!(k), 0, get!(a));
                     next!()
                 }
-                // SAFETY: the closure has captured that many values.
                 Ins::Free(d, i) => {
-                    put!(d, Value(unsafe { word(clo, i as usize + 2).load(Ordering::Relaxed) }));
+                    put!(d, captured!(i));
                     next!()
                 }
                 Ins::This(d) => {
@@ -254,9 +313,8 @@ impl<S: Stores> Vm<S> {
                     put!(d, attempt!(self.object(Type::Box, 0, &[get!(a)])));
                     next!()
                 }
-                // SAFETY: the compiler knows that the slot holds a box.
                 Ins::BoxGet(d, a) => {
-                    put!(d, Value(unsafe { word(get!(a), 1).load(Ordering::Relaxed) }));
+                    put!(d, content!(get!(a)));
                     next!()
                 }
                 Ins::BoxGetChecked(d, a) => {
@@ -268,11 +326,7 @@ impl<S: Stores> Vm<S> {
                     next!()
                 }
                 Ins::FreeBox(d, i) => {
-                    // SAFETY: the captured value is a box.
-                    let v = unsafe {
-                        word(Value(word(clo, i as usize + 2).load(Ordering::Relaxed)), 1).load(Ordering::Relaxed)
-                    };
-                    put!(d, Value(v));
+                    put!(d, content!(captured!(i)));
                     next!()
                 }
                 Ins::FreeBoxChecked(d, i) => {
@@ -433,10 +487,11 @@ impl<S: Stores> Vm<S> {
                 Ins::Cons(d, a, b) => {
                     let Ok(p) = self.mutator.alloc(16, Space::Tracked) else { fail!(SchemeError::exhausted(16)) };
                     let v = Value(p.as_ptr() as u64);
+                    let (head, tail) = (get!(a), get!(b));
                     // SAFETY: the pair was just allocated.
                     unsafe {
-                        word(v, 1).store(get!(b).0, Ordering::Release);
-                        word(v, 0).store(get!(a).0, Ordering::Release);
+                        word(v, 1).store(tail.0, Ordering::Release);
+                        word(v, 0).store(head.0, Ordering::Release);
                     }
                     put!(d, v);
                     next!()
@@ -537,7 +592,8 @@ impl<S: Stores> Vm<S> {
                         fail!(SchemeError::range("vector-ref", 2, i))
                     }
                     // SAFETY: the index is less than the length.
-                    put!(d, Value(unsafe { word(v, i.as_fixnum() as usize + 1).load(Ordering::Relaxed) }));
+                    let x = Value(unsafe { word(v, i.as_fixnum() as usize + 1).load(Ordering::Relaxed) });
+                    put!(d, x);
                     next!()
                 }
                 Ins::VectorSet(a, i, b) => {
@@ -553,7 +609,8 @@ impl<S: Stores> Vm<S> {
                         fail!(SchemeError::range("vector-set!", 2, i))
                     }
                     // SAFETY: the index is less than the length.
-                    self.stores.store(unsafe { word(v, i.as_fixnum() as usize + 1) }, get!(b));
+                    let slot = unsafe { word(v, i.as_fixnum() as usize + 1) };
+                    self.stores.store(slot, get!(b));
                     next!()
                 }
                 Ins::VectorLength(d, a) => {
@@ -593,31 +650,21 @@ impl<S: Stores> Vm<S> {
                 Ins::Call { n, base, f } => call!(get!(f), n, base, false),
                 Ins::TailCall { n, base, f } => call!(get!(f), n, base, true),
                 Ins::CallGlobal { n, base, k } => {
-                    // SAFETY: the constant is a cell.
-                    let f = Value(unsafe { word(constant!(k), 1).load(Ordering::Relaxed) });
+                    let f = content!(constant!(k));
                     if f == Value::UNBOUND {
                         fail!(unbound(constant!(k)))
                     }
                     call!(f, n, base, false)
                 }
                 Ins::TailCallGlobal { n, base, k } => {
-                    // SAFETY: the constant is a cell.
-                    let f = Value(unsafe { word(constant!(k), 1).load(Ordering::Relaxed) });
+                    let f = content!(constant!(k));
                     if f == Value::UNBOUND {
                         fail!(unbound(constant!(k)))
                     }
                     call!(f, n, base, true)
                 }
                 Ins::Primitive { n, base, index } => {
-                    // SAFETY: the arguments lie in the frame, and nothing writes to them during the call.
-                    let args = unsafe { std::slice::from_raw_parts(fp.add(base as usize) as *const Value, n as usize) };
-                    let live = (fp as usize - self.roots.stack.as_ptr() as usize) / 8 + (base as usize + n as usize);
-                    self.roots.top.store(live, Ordering::Relaxed);
-                    let frames = (ct as usize - self.roots.control.as_ptr() as usize) / size_of::<Frame>();
-                    self.roots.control_top.store(frames, Ordering::Relaxed);
-                    self.roots.set(Reg::Closure, clo);
-                    let v = attempt!((prims[index as usize].func)(self, args));
-                    put!(base, v);
+                    primitive!(index, n, base);
                     next!()
                 }
                 Ins::Return(a) => {

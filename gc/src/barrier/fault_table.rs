@@ -140,7 +140,7 @@ mod tests {
                     }
                 });
             }
-            for _ in 0..200 {
+            for _ in 0..50 {
                 let resolver = one(0x4000);
                 drop(register(SIGNAL, resolver.clone()).unwrap());
                 // The entry's reference is gone, so no handler can be using it.

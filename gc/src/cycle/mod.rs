@@ -10,7 +10,8 @@
 //!    in the barrier's sense (a block filled since), so whatever a mutator changes behind the marker's back is reported by a later scan.
 //! 4. **Rounds.** Handshake; take the written pages and arm them again; trace again what lies on them, of marked objects; mark from that and from the
 //!    roots. Each round is shorter than the one before if the program lets it, since fewer pages are written in a shorter time
-//!    (bounded dirty sets, adaptive repetition: Endo & Taura, ISMM 2002). When a round finds few pages, or no fewer than the one before, it is the last.
+//!    (bounded dirty sets, adaptive repetition: Endo & Taura, ISMM 2002). When a round finds few pages it is the last; when it finds no
+//!    fewer than the one before, mutators are held back ([`throttle`]).
 //! 5. **Pause.** All mutators stop. Roots again, the residual written pages again, close over. Now everything reachable carries the
 //!    colour: a path from a root to a white object would have a first edge from a marked object (or root) to a white one; that
 //!    object was traced, so the edge was stored later, so its page is written and was reported, in a round or now, and then the edge
@@ -27,6 +28,7 @@
 pub mod defect;
 pub mod pacer;
 pub mod rendezvous;
+pub mod throttle;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -172,19 +174,19 @@ impl<'s> Cycle<'s> {
 
         let clock = Instant::now();
         self.rounds();
+        shared.rest.end();
         self.report.phases.rounds = clock.elapsed();
     }
 
     fn rounds(&mut self) {
         let shared = self.shared;
         let mut before = usize::MAX;
-        let mut throttle = false;
         for index in 0..shared.config.rounds() {
             if self.blind {
                 return;
             }
             let clock = Instant::now();
-            self.handshake(throttle);
+            self.handshake(!shared.rest.get().is_zero());
             let roots = self.take_roots();
             let (written, _) = self.take_written();
             let dirty = written.len();
@@ -197,12 +199,9 @@ impl<'s> Cycle<'s> {
             if dirty <= FEW_PAGES || shared.control.hurry.load(Ordering::Relaxed) {
                 return;
             }
-            // It does not shrink. Hold the writers back from now on; where even that does not help, more rounds do not either.
-            let shrinks = dirty < before - before / 4;
-            if !shrinks && throttle {
-                return;
+            if dirty >= before - before / 4 {
+                shared.rest.lengthen();
             }
-            throttle = !shrinks;
             before = dirty;
         }
     }

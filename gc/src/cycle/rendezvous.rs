@@ -28,9 +28,6 @@ const THROTTLE: u32 = 4;
 /// The poll word: always set under `zeal=safepoint`, so that every poll counts.
 const ZEAL: u32 = 8;
 
-/// How long a throttled mutator rests at its next safepoint.
-const REST: Duration = Duration::from_millis(1);
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Status {
@@ -67,6 +64,11 @@ impl Party {
     #[inline(always)]
     pub fn asked(&self) -> bool {
         self.poll.load(Ordering::Relaxed) != 0
+    }
+
+    /// The mutator is to rest at its next safepoint.
+    pub fn ask_to_rest(&self) {
+        self.poll.fetch_or(THROTTLE, Ordering::Relaxed);
     }
 
     /// What the mutator allocates from.
@@ -170,8 +172,9 @@ impl Rendezvous {
         self.state.lock().parties.len()
     }
 
-    /// The slow path of a mutator's poll. `hand_over` is what a handshake asks for. Returns how long the mutator was throttled.
-    pub fn safepoint(&self, party: &Party, hand_over: &dyn Fn(&Party)) -> Duration {
+    /// The slow path of a mutator's poll. `hand_over` is what a handshake asks for, `rest` how long a mutator that was
+    /// asked to rest does so. Returns how long it did.
+    pub fn safepoint(&self, party: &Party, hand_over: &dyn Fn(&Party), rest: Duration) -> Duration {
         let asked = party.poll.load(Ordering::Relaxed);
         if asked & HANDSHAKE != 0 {
             // Outside the lock, so that mutators hand over in parallel; the collector waits for the flag to fall.
@@ -191,12 +194,12 @@ impl Rendezvous {
             party.set_status(Status::Running);
         }
         drop(state);
-        if party.poll.fetch_and(!THROTTLE, Ordering::Relaxed) & THROTTLE == 0 {
+        if party.poll.fetch_and(!THROTTLE, Ordering::Relaxed) & THROTTLE == 0 || rest.is_zero() {
             return Duration::ZERO;
         }
         let start = Instant::now();
         self.go_away(party, hand_over);
-        std::thread::sleep(REST);
+        std::thread::sleep(rest);
         self.come_back(party);
         start.elapsed()
     }

@@ -90,7 +90,7 @@ pub struct Global<T> {
 }
 
 macro_rules! handle {
-    ($name:ident, $table_of:expr) => {
+    ($name:ident, $table_of:ident) => {
         impl<T: Send + Sync + 'static> $name<T> {
             pub(super) fn new(table: &Arc<RootTable>, object: Option<Ref<'_, T>>) -> $name<T> {
                 let index = table.insert(object.map_or(0, Ref::address));
@@ -121,5 +121,13 @@ macro_rules! handle {
     };
 }
 
-handle!(Root, |mutator: &'m Mutator| &mutator.roots);
-handle!(Global, |mutator: &'m Mutator| &mutator.heap.globals);
+fn roots_of(mutator: &Mutator) -> &Arc<RootTable> {
+    &mutator.roots
+}
+
+fn globals_of(mutator: &Mutator) -> &Arc<RootTable> {
+    &mutator.heap.globals
+}
+
+handle!(Root, roots_of);
+handle!(Global, globals_of);

@@ -115,15 +115,23 @@ fn ready<S: Stores>(vm: &mut Vm<S>, who: &str, a: &[Value], want: i64) -> Answer
 struct Ahead<'a> {
     input: &'a mut Input,
     ahead: usize,
+    /// The failure of the port, which the reader only knows as text.
+    failure: Option<io::ErrorKind>,
+}
+
+impl Ahead<'_> {
+    fn look(&mut self) -> io::Result<Option<(char, usize)>> {
+        self.input.look_char_at(self.ahead).inspect_err(|e| self.failure = Some(e.kind()))
+    }
 }
 
 impl CharSource for Ahead<'_> {
     fn peek(&mut self) -> io::Result<Option<char>> {
-        Ok(self.input.look_char_at(self.ahead)?.map(|(c, _)| c))
+        Ok(self.look()?.map(|(c, _)| c))
     }
 
     fn next(&mut self) -> io::Result<Option<char>> {
-        let next = self.input.look_char_at(self.ahead)?;
+        let next = self.look()?;
         self.ahead += next.map_or(0, |(_, length)| length);
         Ok(next.map(|(c, _)| c))
     }
@@ -134,9 +142,12 @@ fn read<S: Stores>(vm: &mut Vm<S>, a: &[Value]) -> Answer {
     let port = port_argument(vm, "read", a, 0, INPUT)?;
     let mut port = lock(vm, &port);
     let (datum, length) = look(vm, "read", &mut port, |input| {
-        let mut source = Ahead { input, ahead: 0 };
+        let mut source = Ahead { input, ahead: 0, failure: None };
         let datum = Reader::new(&mut source, "port").read();
-        Ok((datum, source.ahead))
+        match source.failure {
+            Some(kind) => Err(kind.into()),
+            None => Ok((datum, source.ahead)),
+        }
     })?;
     let answer = match datum {
         Ok(Some(datum)) => to_value(vm, &datum)?,
