@@ -4,6 +4,9 @@
 //! continuations live in the collected heap; see `vm` for the machine, `expand` and `codegen` for the compiler, and
 //! `lib` and `natives` for the procedures.
 
+// `lib` is the Scheme library, not a crate root.
+#![allow(special_module_name)]
+
 mod ast;
 mod boot;
 mod code;
@@ -14,7 +17,6 @@ mod error;
 mod expand;
 mod heap;
 mod inline;
-#[allow(special_module_name)]
 mod lib;
 mod natives;
 mod prims;

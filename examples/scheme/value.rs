@@ -141,7 +141,7 @@ pub enum Type {
     /// record type, fields
     Record,
     /// name (symbol), field names (list), number of fields
-    RecordType,
+    Rtd,
     /// kind (fixnum), message, irritants (list), where (string or #f)
     Condition,
     /// index of the environment (fixnum)
@@ -162,8 +162,6 @@ pub enum Type {
     Bignum,
 }
 
-/// Flag of immutable strings, vectors (literals).
-pub const FLAG_IMMUTABLE: u64 = 1;
 /// Flag of string buffers with four bytes a character.
 pub const FLAG_WIDE: u64 = 1;
 /// Flag of negative bignums.

@@ -836,7 +836,7 @@ mod tests {
         let config = Config::parse("markers=2,limit=1536M,zeal=safepoint:7,summary").unwrap();
         assert_eq!(
             config.to_string(),
-            "mechanism=auto,backing=anon,limit=1536M,heap=auto,growth=2.0,markers=2,rounds=8,log=off,summary=true,\
+            "mechanism=auto,backing=anon,limit=1536M,heap=auto,growth=2.0,markers=2,rounds=16,log=off,summary=true,\
              verify=off,zeal=safepoint:7,name=heap"
         );
     }

@@ -135,7 +135,7 @@ impl<S: Stores> Expander<'_, S> {
                     items.push((Some((d.id, v)), d.value));
                 }
                 Some(Core::DefineValues | Core::DefineRecord | Core::Include | Core::CondExpand) => {
-                    for f in self.definitions(core.expect("just matched"), &form, scope)?.into_iter().rev() {
+                    for f in self.definitions(core.expect("just matched"), &form)?.into_iter().rev() {
                         todo.push_front(f);
                     }
                 }

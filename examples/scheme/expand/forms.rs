@@ -22,7 +22,7 @@ impl<S: Stores> Expander<'_, S> {
             }
             (Core::Define, _) => self.top_define(form, scope),
             (Core::DefineValues | Core::DefineRecord | Core::Include | Core::CondExpand, _) => {
-                let forms = self.definitions(core, form, scope)?;
+                let forms = self.definitions(core, form)?;
                 self.exprs(&forms, scope).map(Expr::seq)
             }
             (Core::Set, [_, target, value]) => self.assignment(target, value, scope),
@@ -267,7 +267,7 @@ impl<S: Stores> Expander<'_, S> {
     }
 
     /// Forms that stand for several definitions.
-    pub(super) fn definitions(&mut self, core: Core, form: &Syntax, scope: &Scope) -> Expand<Vec<Syntax>> {
+    pub(super) fn definitions(&mut self, core: Core, form: &Syntax) -> Expand<Vec<Syntax>> {
         let items = form.items().unwrap_or(&[]);
         match (core, items) {
             (Core::DefineValues, [_, targets, value]) => Ok(self.define_values(form.pos(), targets, value)),

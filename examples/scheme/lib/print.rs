@@ -323,7 +323,7 @@ impl Printer {
             self.put(format_args!("#<procedure {}>", symbol_name(field(v, 1))));
         } else if named(Type::Record) {
             self.record(v);
-        } else if named(Type::RecordType) && is_symbol(field(v, 0)) {
+        } else if named(Type::Rtd) && is_symbol(field(v, 0)) {
             self.put(format_args!("#<record-type {}>", symbol_name(field(v, 0))));
         } else if named(Type::Condition) {
             self.condition(v);

@@ -13,7 +13,7 @@ fn record(who: Value, r: Value, ty: Value) -> Result<(), SchemeError> {
         return Ok(());
     }
     let who = if is_symbol(who) { symbol_name(who) } else { "record accessor".into() };
-    let ty = if is_type(ty, Type::RecordType) { symbol_name(field(ty, 0)) } else { "record".into() };
+    let ty = if is_type(ty, Type::Rtd) { symbol_name(field(ty, 0)) } else { "record".into() };
     Err(SchemeError::wrong_type(&who, 1, ty.trim_matches(['<', '>']), r))
 }
 
@@ -102,7 +102,7 @@ pub fn report(v: Value, place: bool) -> String {
 fn records<S: Stores>(r: &mut Registry<S>) {
     r.add("%make-record-type", 2, 2, |vm, a| {
         let n = list_to_vec(a[1]).map_or(0, |l| l.len());
-        vm.object(Type::RecordType, 0, &[a[0], a[1], Value::fixnum(n as i64)])
+        vm.object(Type::Rtd, 0, &[a[0], a[1], Value::fixnum(n as i64)])
     });
     r.add("%record", 1, ANY, |vm, a| vm.object(Type::Record, 0, a));
     r.add("%record-is?", 2, 2, |_, a| Ok(Value::bool(is_type(a[0], Type::Record) && field(a[0], 0) == a[1])));

@@ -44,7 +44,8 @@ impl Stores for CardStores {
     #[inline(always)]
     fn store(&self, slot: &AtomicU64, v: Value) {
         slot.store(v.0, Ordering::Release);
-        self.0.mark(slot as *const AtomicU64 as usize);
+        // SAFETY: the slot is a word of an object in this VM's heap, which is alive; no safepoint lies between the store and here.
+        unsafe { self.0.mark(slot as *const AtomicU64 as usize) };
     }
 }
 

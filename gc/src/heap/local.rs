@@ -129,8 +129,7 @@ impl Local {
         if !run.zeroed {
             zero(&run.range);
         }
-        // Never the live colour: a cycle may be starting right now, and this object would count as marked and never be traced.
-        large.publish(&run.range, &heap.metadata, 0);
+        large.publish(&run.range, &heap.metadata, heap.birth_colour());
         self.taken += run.range.len() as u64;
         Ok(run.range.start)
     }

@@ -133,11 +133,21 @@ impl Heap {
         self.colour.load(Ordering::Relaxed)
     }
 
+    /// The colour a large object is born with: the live one between cycles, so that the sweep that runs then keeps it, and none
+    /// while a cycle marks. A cycle may be starting right now: an object born with the colour that is live from now on would count as
+    /// marked and never be traced. So the colour is read first: whoever reads the new one sees that a cycle marks.
+    pub fn birth_colour(&self) -> u8 {
+        // Acquire pairs with the Release in `start_marking`.
+        let colour = self.colour.load(Ordering::Acquire);
+        if self.marking() { 0 } else { colour }
+    }
+
     /// A cycle starts: the other colour means live from now on. All blocks are swept.
     pub fn start_marking(&self) {
         debug_assert!(!self.tracked.blocks.sweeping() && !self.leaf.blocks.sweeping());
-        self.colour.store(3 - self.colour(), Ordering::Relaxed);
         self.marking.store(true, Ordering::Relaxed);
+        // Release, and after `marking`: see `birth_colour`.
+        self.colour.store(3 - self.colour(), Ordering::Release);
     }
 
     /// In the pause: marking is complete, everything that holds objects is to be swept.
