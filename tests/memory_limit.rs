@@ -115,7 +115,7 @@ fn fill(m: &mut Mutator, chain: &Root<Link>, kind: Kind, limit: usize) -> usize 
             }
             Err(refused) => {
                 in_vain += 1;
-                assert!(in_vain < 10, "reclaim({refused}) says there is room and there is none");
+                assert!(in_vain < 10, "{kind:?}: reclaim({refused}) says there is room and there is none");
                 if let Err(error) = m.reclaim(refused) {
                     assert_eq!(error, OutOfMemory { requested: refused, limit });
                     return bytes;
@@ -128,10 +128,10 @@ fn fill(m: &mut Mutator, chain: &Root<Link>, kind: Kind, limit: usize) -> usize 
 #[test]
 fn a_full_heap_says_so_and_takes_as_much_again_after_its_data_are_dropped() {
     let _alone = alone();
-    const LIMIT: usize = 16 * MB;
+    const LIMIT: usize = 8 * MB;
     for config in ["mechanism=async", "mechanism=async,backing=shmem", "mechanism=stop"] {
         for kind in [Kind::Small, Kind::Medium, Kind::Large, Kind::Bytes, Kind::LargeBytes, Kind::Mixed] {
-            let heap = heap(&format!("{config},limit=16M"));
+            let heap = heap(&format!("{config},limit={LIMIT}"));
             let mut m = heap.attach();
             for turn in 0..20 {
                 let chain = m.root::<Link>(None);

@@ -35,7 +35,7 @@ impl<S: Stores> Vm<S> {
         let roots = Arc::new(Roots::new());
         prepare(&roots);
         let mutator = shared.heap.attach(roots.clone());
-        Vm { mutator, stores, roots, shared, last_call: None }
+        Vm { mutator, stores, roots, shared, last_call: None, form: None }
     }
 }
 

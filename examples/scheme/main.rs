@@ -17,6 +17,7 @@ mod error;
 mod expand;
 mod heap;
 mod inline;
+mod jumps;
 mod lib;
 mod natives;
 mod prims;

@@ -19,6 +19,7 @@ use crate::heap::Heap;
 use crate::layout::BLOCK;
 use crate::mark::team::Team;
 use crate::mark::tracer::Tracer;
+use crate::memory::Backing;
 use crate::model::{ObjectModel, RootSource};
 use crate::mutator::Mutator;
 use crate::sys::kernel::Kernel;
@@ -207,9 +208,14 @@ impl Shared {
 
 /// Nine tenths of the memory this process may use; less where the address space is limited, since a heap reserves six times its
 /// limit of addresses, and tables besides.
-fn default_limit() -> usize {
+fn default_limit(backing: Backing) -> usize {
     let memory = limits::memory().min(1 << 40) as usize / 10 * 9;
-    limits::address_space().map_or(memory, |addresses| memory.min(addresses as usize / 10))
+    let share = match backing {
+        Backing::Anon => 10,
+        // Mapped twice.
+        Backing::Shmem => 16,
+    };
+    limits::address_space().map_or(memory, |addresses| memory.min(addresses as usize / share))
 }
 
 struct Owner {
@@ -251,7 +257,7 @@ impl Collector {
     ) -> Result<Collector, HeapError> {
         let limit = match config.limit() {
             Some(limit) => limit as usize,
-            None => default_limit(),
+            None => default_limit(config.backing()),
         };
         let limit = (limit / BLOCK).max(64) * BLOCK;
         let target = (config.heap() as usize).min(limit);

@@ -35,6 +35,9 @@ const REPORT_BYTES: u64 = 32 * 1024;
 /// Bytes a throttled mutator takes between two rests.
 const BYTES_BETWEEN_RESTS: u64 = 256 * 1024;
 
+/// Collections in a row after which other mutators took what was freed before the one that asked for it could: then it gives up.
+const LOST_RACES: u32 = 16;
+
 /// One thread's access to a heap. Dropping it detaches the thread, also while the thread unwinds.
 pub struct Mutator {
     party: Arc<Party>,
@@ -46,6 +49,8 @@ pub struct Mutator {
     failures: std::cell::Cell<u32>,
     /// Where an allocation was exhausted since the last `reclaim`.
     exhausted: std::cell::Cell<Option<Space>>,
+    /// Bytes of the allocation that was exhausted last.
+    wanted: std::cell::Cell<usize>,
     /// Bound to its thread: not Send, not Sync.
     _thread: PhantomData<*mut ()>,
 }
@@ -60,6 +65,7 @@ impl Mutator {
             safepoints: 0,
             failures: 0.into(),
             exhausted: None.into(),
+            wanted: 0.into(),
             _thread: PhantomData,
         }
     }
@@ -123,12 +129,16 @@ impl Mutator {
         }
         match result {
             Ok(addr) => {
-                self.failures.set(0);
+                // A smaller one says nothing: a program that makes a small and a big object in turn would try for ever.
+                if bytes >= self.wanted.get() {
+                    self.failures.set(0);
+                }
                 // SAFETY: a heap address is not null.
                 Ok(unsafe { NonNull::new_unchecked(addr as *mut u8) })
             }
             Err(exhausted) => {
                 self.exhausted.set(Some(space));
+                self.wanted.set(bytes);
                 shared.request(Reason::LimitReached, true);
                 Err(exhausted)
             }
@@ -201,14 +211,24 @@ impl Mutator {
         // faster. Then only a collection helps; and when that did not either, nothing will.
         let again = if exhausted.is_some() { self.failures.get() } else { 0 };
         self.failures.set(again + 1);
-        if bytes <= limit && again < 3 {
+        let alone = shared.rendezvous.count() <= 1;
+        let patience = if alone { 3 } else { LOST_RACES };
+        if bytes <= limit && again < patience {
             if again == 0 {
                 self.wait_for_running_cycle();
                 fits = has_room(self.shared());
             }
-            if !fits {
+            let mut races = 0;
+            while !fits {
                 self.wait_for_cycle(Reason::OutOfMemory, true);
                 fits = has_room(self.shared());
+                races += 1;
+                // There was room when the cycle ended, unless what is alive takes it all (but for a sixteenth, in holes); then
+                // others were faster.
+                let live = self.shared().stats.snapshot().live_bytes_last as usize;
+                if alone || races >= LOST_RACES || live + bytes > limit - limit / 16 {
+                    break;
+                }
             }
         }
         if !fits {

@@ -255,8 +255,10 @@
 
 (define shortest-word 4)
 
+;; Only ASCII, because not all Schemes know the same version of Unicode.
 (define (word-char? char)
-  (or (char-alphabetic? char) (char-numeric? char)))
+  (and (char<? char #\x80)
+       (or (char-alphabetic? char) (char-numeric? char))))
 
 ;; The next word from the port, in lower case, or an end-of-file object.
 (define (read-word port)

@@ -513,7 +513,7 @@ impl<S: Stores> Vm<S> {
                 }
             }
         }
-        own
+        self.form.unwrap_or(own)
     }
 }
 

@@ -39,6 +39,7 @@ impl<S: Stores> Vm<S> {
     }
     /// Evaluates one top-level form. Syntax errors go through the handlers like all others.
     pub fn eval_form(&mut self, form: &Syntax, env: EnvId) -> Result<Value, SchemeError> {
+        self.form = Some(form.pos());
         match self.compile_form(form, env) {
             Ok(thunk) => self.run(thunk),
             Err(e) => self.run_error(e),

@@ -6,6 +6,7 @@
 pub mod call;
 mod compile;
 mod run;
+mod slow;
 
 use crate::code::Code;
 use crate::consts::Consts;
@@ -13,6 +14,7 @@ use crate::env::Environments;
 use crate::error::SchemeError;
 use crate::heap::{car, cdr, field, is_pair};
 use crate::prims::Primitive;
+use crate::syntax::Pos;
 use crate::value::Value;
 use pagemark::{CardTable, Heap, Mutator, RootSource, Tracer};
 use parking_lot::Mutex;
@@ -178,6 +180,8 @@ pub struct Vm<S: Stores> {
     pub shared: Arc<Shared<S>>,
     /// The last call that left the fast path, to say where an error is.
     pub last_call: Option<(&'static Code, usize)>,
+    /// The top-level form that runs.
+    pub form: Option<Pos>,
 }
 
 impl<S: Stores> Vm<S> {

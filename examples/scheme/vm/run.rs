@@ -688,23 +688,4 @@ impl<S: Stores> Vm<S> {
             }
         }
     }
-
-    #[cold]
-    fn slow_lt(&mut self, a: Value, b: Value) -> Result<bool, SchemeError> {
-        Ok(numbers::num_lt(self, a, b)?.is_true())
-    }
-    #[cold]
-    fn slow_eq(&mut self, a: Value, b: Value) -> Result<bool, SchemeError> {
-        Ok(numbers::num_eq(self, a, b)?.is_true())
-    }
-    #[cold]
-    fn slow_le(&mut self, a: Value, b: Value) -> Result<bool, SchemeError> {
-        Ok(self.slow_lt(a, b)? || self.slow_eq(a, b)?)
-    }
-    #[cold]
-    fn slow_primitive(&mut self, name: &'static str, args: &[Value]) -> Result<Value, SchemeError> {
-        let prims = *self.shared.prims.get().expect("primitives are installed first");
-        let p = prims.iter().find(|p| p.name == name).expect("a standard primitive");
-        (p.func)(self, args)
-    }
 }

@@ -36,6 +36,11 @@ const BRIDGE_BLOCKS: usize = 4;
 /// The same for free pages between large objects.
 const BRIDGE_PAGES: usize = 64;
 
+/// The largest limit in bytes: the tables number pages, of which a region of large objects has twice as many as the limit, in 32 bits.
+const MAX_LIMIT: usize = 4 << 40;
+
+const _: () = assert!(2 * MAX_LIMIT / PAGE < u32::MAX as usize);
+
 /// The hard limit allows no more memory and no free memory is left: nothing was allocated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Exhausted;
@@ -72,6 +77,15 @@ pub struct Heap {
 impl Heap {
     /// Reserves a heap of at most `limit` bytes of objects.
     pub fn reserve(backing: Backing, limit: usize, name: &str) -> Result<Heap, MemoryError> {
+        if limit > MAX_LIMIT {
+            return Err(MemoryError::Reserve {
+                what: name.to_owned(),
+                bytes: limit,
+                call: "mmap(2)",
+                source: std::io::Error::from_raw_os_error(libc::ENOMEM),
+                remedy: "Set a smaller heap limit: 4 TB is the most",
+            });
+        }
         let blocks = round_up(limit, BLOCK);
         let large = 2 * blocks;
         let mapping = Mapping::new(backing, 2 * (blocks + large), name)?;

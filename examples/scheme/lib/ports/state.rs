@@ -61,11 +61,6 @@ impl Input {
         self.patient = patient;
     }
 
-    /// Whether the next byte can be had without asking the source.
-    pub fn has_buffered(&self) -> bool {
-        self.at < self.buffer.len() || self.source.is_none()
-    }
-
     /// Consumes `bytes` which were looked at before.
     pub fn skip(&mut self, bytes: usize) {
         self.at = (self.at + bytes).min(self.buffer.len());
