@@ -27,7 +27,8 @@ fn refusal(text: &str) -> String {
 fn an_unknown_key_is_refused_with_all_there_are_and_the_one_that_was_meant() {
     let error = refusal("limt=1G");
     assert!(error.contains("`limt`") && error.contains("did you mean `limit`"), "{error}");
-    for key in ["mechanism", "backing", "limit", "heap", "growth", "markers", "rounds", "log", "verify", "zeal", "name"] {
+    for key in ["mechanism", "backing", "limit", "heap", "growth", "markers", "rounds", "log", "verify", "zeal", "name"]
+    {
         assert!(error.contains(key), "{key}: {error}");
     }
     assert!(!refusal("colour=red").contains("did you mean"));
@@ -79,7 +80,8 @@ fn what_is_configured_is_what_the_heap_says_of_itself() {
     let _watchdog = watchdog();
     for mechanism in ["async", "sync", "sigbus", "mprotect", "cards", "stop"] {
         for backing in ["anon", "shmem"] {
-            let config = Config::parse(&format!("mechanism={mechanism},backing={backing},limit=64M,name=a heap,summary"));
+            let config =
+                Config::parse(&format!("mechanism={mechanism},backing={backing},limit=64M,name=a heap,summary"));
             let heap = Heap::new(&config.expect("a configuration")).expect("a heap");
             let summary = heap.summary();
             assert_eq!((&*summary.mechanism, &*summary.backing, &*summary.name), (mechanism, backing, "a heap"));
@@ -214,7 +216,8 @@ fn open_a_heap_as_the_environment_says() {
         kept.get(&m).expect("rooted")[i].set(Some(m.alloc(i as u64).expect("below the limit")));
     }
     m.collect();
-    let whole = kept.get(&m).expect("rooted").iter().enumerate().all(|(i, slot)| slot.get(&m).map(|n| *n) == Some(i as u64));
+    let whole =
+        kept.get(&m).expect("rooted").iter().enumerate().all(|(i, slot)| slot.get(&m).map(|n| *n) == Some(i as u64));
     println!("OPENED {config} whole={whole} mechanism in use: {}", heap.raw().mechanism());
 }
 
@@ -223,7 +226,8 @@ const CHILD: &str = "open_a_heap_as_the_environment_says";
 #[test]
 fn the_environment_variable_configures_a_heap() {
     let _watchdog = watchdog();
-    let text = said(&child(CHILD, "mechanism=mprotect, backing=shmem, limit=64M, name=from outside", Without::default()));
+    let text =
+        said(&child(CHILD, "mechanism=mprotect, backing=shmem, limit=64M, name=from outside", Without::default()));
     assert!(text.contains("OPENED mechanism=mprotect,backing=shmem,limit=64M"), "{text}");
     assert!(text.contains("name=from outside whole=true"), "{text}");
 }
@@ -232,7 +236,10 @@ fn the_environment_variable_configures_a_heap() {
 fn an_error_in_the_environment_variable_names_the_variable() {
     let _watchdog = watchdog();
     let text = said(&child(CHILD, "mechanism=warp", Without::default()));
-    assert!(text.contains("REFUSED in the environment variable PAGEMARK_GC: `mechanism=warp` is not possible"), "{text}");
+    assert!(
+        text.contains("REFUSED in the environment variable PAGEMARK_GC: `mechanism=warp` is not possible"),
+        "{text}"
+    );
     assert!(text.contains("auto|async|sync|sigbus|mprotect|cards|stop"), "{text}");
 }
 
@@ -244,7 +251,8 @@ fn an_ordinary_user_has_every_mechanism_and_hears_what_works_less_well() {
         let text = said(&child(CHILD, &format!("mechanism={mechanism},limit=64M,log=gc"), ordinary));
         assert!(text.contains("whole=true"), "{text}");
         assert!(text.contains(&format!("mechanism in use: {mechanism}\n")), "{text}");
-        let privileged = std::fs::read_to_string("/proc/sys/vm/unprivileged_userfaultfd").is_ok_and(|v| v.trim() == "1");
+        let privileged =
+            std::fs::read_to_string("/proc/sys/vm/unprivileged_userfaultfd").is_ok_and(|v| v.trim() == "1");
         if mechanism == "sync" && !privileged {
             // System calls that store into armed pages fail then; the user must hear of it.
             assert!(text.contains("EFAULT") && text.contains("CAP_SYS_PTRACE"), "{text}");
@@ -259,7 +267,10 @@ fn where_userfaultfd_is_filtered_a_mechanism_asked_for_is_refused_with_cause_and
     for mechanism in ["async", "sync", "sigbus"] {
         let text = said(&child(CHILD, &format!("mechanism={mechanism},limit=64M"), container));
         assert!(text.contains(&format!("REFUSED barrier `{mechanism}` is not available")), "{text}");
-        assert!(text.contains("not permitted") && text.contains("seccomp") && text.contains("/dev/userfaultfd"), "{text}");
+        assert!(
+            text.contains("not permitted") && text.contains("seccomp") && text.contains("/dev/userfaultfd"),
+            "{text}"
+        );
     }
     for mechanism in ["mprotect", "stop"] {
         let text = said(&child(CHILD, &format!("mechanism={mechanism},limit=64M"), container));
@@ -296,6 +307,7 @@ fn a_heap_whose_threads_cannot_start_is_refused_with_what_would_help() {
         // Other processes of this user count against the limit: the child may not even start.
         return;
     }
-    let text = said(&child(CHILD, "limit=64M,markers=8,mechanism=stop", Without { threads: true, ..Without::default() }));
+    let text =
+        said(&child(CHILD, "limit=64M,markers=8,mechanism=stop", Without { threads: true, ..Without::default() }));
     assert!(text.contains("REFUSED cannot start a collector thread") && text.contains("RLIMIT_NPROC"), "{text}");
 }

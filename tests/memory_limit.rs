@@ -68,8 +68,7 @@ fn grow(m: &Mutator, chain: &Root<Link>, kind: Kind, number: u64) -> Result<usiz
         Kind::Mixed => [Kind::Small, Kind::Medium, Kind::Large, Kind::Bytes, Kind::LargeBytes][number as usize % 5],
         kind => kind,
     };
-    let link =
-        Link { next: Field::null(), medium: Field::null(), array: Field::null(), bytes: Field::null(), number };
+    let link = Link { next: Field::null(), medium: Field::null(), array: Field::null(), bytes: Field::null(), number };
     let link = m.alloc(link).map_err(refused(48))?;
     let length = match kind {
         Kind::Medium => {
@@ -188,7 +187,8 @@ fn one_survivor_in_every_block_leaves_the_rest_of_the_block_usable() {
     drop(chain);
     // Ten times the limit of garbage.
     for number in 0..(160 * MB / 48) as u64 {
-        let make = || Link { next: Field::null(), medium: Field::null(), array: Field::null(), bytes: Field::null(), number };
+        let make =
+            || Link { next: Field::null(), medium: Field::null(), array: Field::null(), bytes: Field::null(), number };
         assert!(m.alloc_or_collect(make).is_ok(), "out of memory with nothing alive, after {} bytes", number * 48);
         if number % 64 == 0 {
             m.poll();
@@ -204,7 +204,8 @@ fn reclaim_in_a_heap_with_room_never_says_there_is_none() {
     for bytes in [16, 5000, 100_000, MB, 16, 16, 16, 16, 8 * MB, 8 * MB] {
         m.reclaim(bytes).expect("the heap is empty");
         m.reclaim(bytes).expect("the heap is empty");
-        let small = Link { next: Field::null(), medium: Field::null(), array: Field::null(), bytes: Field::null(), number: 0 };
+        let small =
+            Link { next: Field::null(), medium: Field::null(), array: Field::null(), bytes: Field::null(), number: 0 };
         m.alloc(small).expect("the heap is nearly empty");
     }
 }
@@ -231,7 +232,9 @@ fn threads_whose_data_fit_are_never_out_of_memory_however_fast_they_make_garbage
                                     bytes += more;
                                     number += 1;
                                 }
-                                Err(refused) => m.reclaim(refused).unwrap_or_else(|e| panic!("{config}: {e}, thread {thread}")),
+                                Err(refused) => {
+                                    m.reclaim(refused).unwrap_or_else(|e| panic!("{config}: {e}, thread {thread}"))
+                                }
                             }
                             m.poll();
                         }

@@ -124,7 +124,9 @@ fn a_thread_that_comes_out_of_blocking_waits_for_the_pause_and_finds_its_objects
 #[test]
 fn threads_that_come_and_go_during_zeal_cycles_disturb_nobody() {
     let _watchdog = watchdog();
-    for config in ["mechanism=async,zeal=safepoint:5", "mechanism=mprotect,zeal=alloc:2", "mechanism=stop,zeal=safepoint:50"] {
+    for config in
+        ["mechanism=async,zeal=safepoint:5", "mechanism=mprotect,zeal=alloc:2", "mechanism=stop,zeal=safepoint:50"]
+    {
         let heap = heap(&format!("{config},limit=128M"));
         let until = Instant::now() + Duration::from_millis(700);
         let lives = AtomicUsize::new(0);
@@ -179,7 +181,9 @@ fn a_thread_that_panics_is_not_waited_for_and_others_keep_what_it_gave_them() {
                 match turn % 3 {
                     0 => m.blocking(|| std::panic::resume_unwind(Box::new("in blocking"))),
                     1 => {
-                        let caught = catch_unwind(AssertUnwindSafe(|| m.blocking(|| std::panic::resume_unwind(Box::new("caught")))));
+                        let caught = catch_unwind(AssertUnwindSafe(|| {
+                            m.blocking(|| std::panic::resume_unwind(Box::new("caught")))
+                        }));
                         assert!(caught.is_err());
                         // It is back, and a mutator as before.
                         m.collect();
@@ -214,8 +218,9 @@ fn globals_carry_objects_between_threads_while_cycles_run() {
         let mut m = heap.attach();
         const MAILBOXES: usize = 4;
         // A list is only in one mailbox at a time, and for a moment in nobody's but a thread's hands.
-        let mailboxes: Vec<Mutex<(Global<Node>, u64)>> =
-            (0..MAILBOXES).map(|i| Mutex::new((m.global(Some(list(&m, i as u64 * 1000, 100))), i as u64 * 1000))).collect();
+        let mailboxes: Vec<Mutex<(Global<Node>, u64)>> = (0..MAILBOXES)
+            .map(|i| Mutex::new((m.global(Some(list(&m, i as u64 * 1000, 100))), i as u64 * 1000)))
+            .collect();
         while_collecting(&mut m, |m| {
             let until = Instant::now() + Duration::from_millis(600);
             std::thread::scope(|scope| {
@@ -281,7 +286,8 @@ fn a_mutator_dropped_in_the_middle_of_a_cycle_leaves_what_it_gave_away_whole() {
         let mut m = heap.attach();
         let array: Root<Array<Node>> = m.root(Some(m.alloc_array(1000).expect("below the limit")));
         let shared = m.global(array.get(&m));
-        let middle = Arc::new(InTheMiddle { armed: Barrier::new(2), go_on: Barrier::new(2), once: AtomicBool::new(false) });
+        let middle =
+            Arc::new(InTheMiddle { armed: Barrier::new(2), go_on: Barrier::new(2), once: AtomicBool::new(false) });
         heap.raw().add_listener(middle.clone());
         std::thread::scope(|scope| {
             let (heap, shared, middle) = (&heap, &shared, &middle);

@@ -3,7 +3,7 @@
 ;;; usage:     gcbench.scm [DEPTH] [MIN-DEPTH]
 ;;;            DEPTH      depth of the stretch tree, at least 6 (default 16; 18 is the original measure)
 ;;;            MIN-DEPTH  depth of the smallest trees (default 4)
-;;; test-args: 12
+;;; test-args: 15
 ;;;
 ;;; John Ellis and Pete Kovac of Post Communications wrote this benchmark, Hans Boehm of Silicon Graphics modified
 ;;; it, William Clinger brought it to Scheme; this is a fresh writing of the same load.

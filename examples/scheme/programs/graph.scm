@@ -5,7 +5,7 @@
 ;;;            STEPS  number of changes (default 400000)
 ;;;            WALKS  how often the whole graph is walked on the way (default 8)
 ;;;            SEED   of the random numbers, positive (default 1)
-;;; test-args: 5000 40000 4
+;;; test-args: 8000 250000 4
 ;;;
 ;;; A page barrier learns of a write to an object when the page of the object is touched for the first time since the
 ;;; page was armed. It lives on locality: programs that write a lot mostly write to a few pages. This program does

@@ -6,7 +6,7 @@
 ;;;            DIRECTORY  of source files: all .rs, .toml and .md files below it
 ;;;            ROUNDS     number of questions and changes (default 20000)
 ;;;            SEED       of the random numbers, positive (default 1)
-;;; test-args: @METADATA@ 500
+;;; test-args: @METADATA@ 3000
 ;;;
 ;;; The other programs make up their data. This one reads it: a megabyte or more of JSON that describes all packages
 ;;; a Rust project depends on, or a whole tree of source files. Reading produces lots of garbage (characters, digits,

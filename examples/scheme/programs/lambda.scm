@@ -4,7 +4,7 @@
 ;;;            SIZE      size of the largest terms (default 10; the next takes four times as long)
 ;;;            EXPONENT  2 to this power is computed with Church numerals (default 14)
 ;;;            DIGITS    the factorial of this number is taken apart (default 1000)
-;;; test-args: 7 10 200
+;;; test-args: 9 13 1000
 ;;;
 ;;; Nearly everything this program allocates is dead a moment later, and most of it is not data but the machinery of
 ;;; the interpreter: continuations, closures, promises, strings and string ports, and big numbers. A collector that

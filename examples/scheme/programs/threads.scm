@@ -4,7 +4,7 @@
 ;;;            ROUNDS   of every thread (default 400)
 ;;;            BATCH    number of keys in what is handed on (default 200)
 ;;;            THREADS  (default 4)
-;;; test-args: 50 100
+;;; test-args: 100 400
 ;;;
 ;;; All threads run on one heap, and when the collector wants to see their roots, it must find every one of them:
 ;;; computing, allocating, waiting for a mutex, or blocked on a condition variable. Each thread has a garden, which
