@@ -26,7 +26,7 @@ fn mechanisms(criterion: &mut Criterion) {
             pages().for_each(write);
             let opened = barrier::open(mechanism, *backing, std::slice::from_ref(&range), &Kernel::real());
             let Ok(opened) = opened else { continue };
-            let arm = || opened.barrier.take_and_arm(range.clone(), &mut |run| drop(black_box(run))).expect("arms");
+            let arm = || opened.barrier.take_and_arm(range.clone(), &mut |run| _ = black_box(run)).expect("arms");
             let name = |what: &str| format!("{}/{}/{what}", mechanism.name(), backing.name());
 
             let per_page = |iterations: u64, timed: &dyn Fn() -> Duration| {
