@@ -72,10 +72,10 @@ impl Metadata {
     /// Eight metadata bytes from the granule at `addr` on, lowest address in the lowest byte.
     #[inline(always)]
     pub fn eight(&self, addr: usize) -> u64 {
-        let p = self.at(addr) as *const AtomicU8 as *const u64;
-        // SAFETY: the table has eight spare bytes. The bytes may be changing under a racing marker; the volatile read stands for
-        // eight relaxed byte loads, which is how every supported machine executes it, and callers use only bits that are stable.
-        u64::from_le(unsafe { p.read_unaligned() })
+        let p = self.at(addr) as *const AtomicU8 as *const [u8; 8];
+        // SAFETY: the table has eight spare bytes. The bytes may be changing under a racing marker or allocating mutator; the volatile read
+        // stands for eight relaxed byte loads (there is no unaligned atomic), and callers use only bits that are stable.
+        u64::from_le_bytes(unsafe { p.read_volatile() })
     }
 
     /// Records an object of `granules` granules at `addr`, in the block or run the caller owns.
