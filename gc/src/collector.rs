@@ -15,8 +15,9 @@ use crate::cycle::pacer::Pacer;
 use crate::cycle::rendezvous::{Party, Rendezvous};
 use crate::cycle::throttle::Rest;
 use crate::error::{BarrierError, MemoryError};
+use crate::fatal::say;
 use crate::heap::Heap;
-use crate::layout::BLOCK;
+use crate::layout::{BLOCK, PAGE};
 use crate::mark::team::Team;
 use crate::mark::tracer::Tracer;
 use crate::memory::Backing;
@@ -35,6 +36,9 @@ pub enum HeapError {
     /// The mechanism that was asked for.
     #[error(transparent)]
     Barrier(#[from] BarrierError),
+    /// The collector is built for 4 KB pages.
+    #[error("this kernel has pages of {0} bytes; pagemark is built for pages of 4096 bytes")]
+    PageSize(usize),
     /// A thread of the collector.
     #[error("cannot start a collector thread: {0}; is the limit on threads reached (RLIMIT_NPROC, pids cgroup)?")]
     Thread(#[source] std::io::Error),
@@ -91,11 +95,12 @@ struct ControlState {
 }
 
 impl Control {
-    /// Waits for the cycle that runs now, if one does.
-    pub fn wait_while_running(&self) {
+    /// Waits for the cycle that runs now or is about to, if there is one.
+    pub fn wait_for_running(&self) {
         let mut state = self.state.lock();
         self.hurry.store(true, Ordering::Relaxed);
-        while state.running {
+        let target = state.completed + u64::from(state.running || state.requested.is_some());
+        while state.completed < target {
             self.changed.wait(&mut state);
         }
     }
@@ -218,6 +223,11 @@ fn default_limit(backing: Backing) -> usize {
     limits::address_space().map_or(memory, |addresses| memory.min(addresses as usize / share))
 }
 
+/// A barrier never calls itself `auto`.
+fn mechanism_of(barrier: &dyn Barrier) -> Mechanism {
+    Mechanism::ALL.iter().copied().find(|mechanism| mechanism.name() == barrier.name()).unwrap_or(Mechanism::Auto)
+}
+
 struct Owner {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -255,6 +265,10 @@ impl Collector {
         model: impl ObjectModel,
         defect: Option<Defect>,
     ) -> Result<Collector, HeapError> {
+        let page = limits::page_size();
+        if page != PAGE {
+            return Err(HeapError::PageSize(page));
+        }
         let limit = match config.limit() {
             Some(limit) => limit as usize,
             None => default_limit(config.backing()),
@@ -271,13 +285,12 @@ impl Collector {
         )?;
         if let Some(reason) = &opened.reason {
             log::info!("pagemark[{name}] mechanism {}: {reason}", opened.barrier.name());
-            if config.log() != Log::Off {
-                eprintln!("pagemark[{name}] mechanism {}: {reason}", opened.barrier.name());
+            let fell_back = config.mechanism() == Mechanism::Auto && !opened.barrier.sees_writes();
+            if config.log() != Log::Off || fell_back {
+                say(&format!("pagemark[{name}] mechanism {}: {reason}", opened.barrier.name()));
             }
         }
-        // A barrier never calls itself `auto`.
-        let mechanism =
-            Mechanism::ALL.iter().copied().find(|m| m.name() == opened.barrier.name()).unwrap_or(config.mechanism());
+        let mechanism = mechanism_of(&*opened.barrier);
         let team = Team::new(config.markers(), name).map_err(HeapError::Thread)?;
         let shared = Arc::new(Shared {
             team,
@@ -301,10 +314,7 @@ impl Collector {
             .name(format!("{name} gc"))
             .spawn(move || cycle::run(&for_thread))
             .map_err(HeapError::Thread)?;
-        let collector = Collector(Arc::new(Owner { shared, thread: Some(thread) }));
-        let created = HeapCreated { name, mechanism, backing: config.backing(), limit_bytes: limit as u64 };
-        collector.shared().listen(|listener| listener.heap_created(&created));
-        Ok(collector)
+        Ok(Collector(Arc::new(Owner { shared, thread: Some(thread) })))
     }
 
     /// What its threads share.
@@ -325,9 +335,16 @@ impl Collector {
         self.shared().globals.lock().push(roots);
     }
 
-    /// Adds a listener. It is called on collector threads and, for stalls, on mutators.
+    /// Adds a listener; it is told first what heap it hears. It is called on collector threads and, for stalls, on mutators.
     pub fn add_listener(&self, listener: Arc<dyn EventListener>) {
-        self.shared().listeners.lock().push(listener);
+        let shared = self.shared();
+        listener.heap_created(&HeapCreated {
+            name: shared.config.name(),
+            mechanism: mechanism_of(shared.barrier()),
+            backing: shared.config.backing(),
+            limit_bytes: shared.heap.footprint.limit() as u64,
+        });
+        shared.listeners.lock().push(listener);
     }
 
     /// The card table that stores into existing objects must mark: only under `mechanism=cards`.

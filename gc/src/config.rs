@@ -49,7 +49,7 @@ const DEFAULT_HEAP: u64 = 32 * MIB;
 /// The longest `name`, in bytes: it is part of every log line.
 const MAX_NAME: usize = 64;
 
-/// How much the collector says, through the `log` crate's facade or on standard error.
+/// How much the collector says on standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Log {
     /// Nothing but warnings.
@@ -57,20 +57,17 @@ pub enum Log {
     Off,
     /// One line a cycle.
     Gc,
-    /// A line a phase as well.
-    Debug,
 }
 
 impl Log {
     /// Every value, in the order of [`Config::help`].
-    pub const ALL: [Self; 3] = [Self::Off, Self::Gc, Self::Debug];
+    pub const ALL: [Self; 2] = [Self::Off, Self::Gc];
 
     /// The name in the text form.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
             Self::Gc => "gc",
-            Self::Debug => "debug",
         }
     }
 }
@@ -238,7 +235,7 @@ pub static KEYS: [Key; 12] = [
     Key {
         name: "heap",
         allowed: "auto|SIZE (at most the limit)",
-        doc: "no cycle starts while the heap is smaller; auto is 32M, or the limit where that is less",
+        doc: "the size up to which the heap may grow before a cycle ends; auto is 32M, or the limit where that is less",
         bare: false,
         set: |c, v| size_or_auto(v).map(|heap| c.heap = heap),
         show: |c| size_or_auto_text(c.heap),
@@ -246,7 +243,7 @@ pub static KEYS: [Key; 12] = [
     Key {
         name: "growth",
         allowed: "FACTOR (at least 1.1)",
-        doc: "the next cycle is due when the heap reaches the live bytes times this, or `heap` if that is more",
+        doc: "the next cycle should end before the heap reaches the live bytes times this, or `heap` if that is more",
         bare: false,
         set: |c, v| v.parse().ok().map(|growth| c.growth = growth),
         show: |c| format!("{:?}", c.growth),
@@ -269,8 +266,8 @@ pub static KEYS: [Key; 12] = [
     },
     Key {
         name: "log",
-        allowed: "off|gc|debug",
-        doc: "what is logged: nothing, a line a cycle, or a line a phase as well",
+        allowed: "off|gc",
+        doc: "what is printed on stderr: nothing, or a line a cycle",
         bare: false,
         set: |c, v| Log::ALL.iter().find(|l| l.name() == v).map(|l| c.log = *l),
         show: |c| c.log.name().to_string(),
@@ -278,7 +275,7 @@ pub static KEYS: [Key; 12] = [
     Key {
         name: "summary",
         allowed: "true|false, or `summary` alone",
-        doc: "print one line of JSON when the heap is dropped",
+        doc: "the embedder prints one line of JSON, the summary, when the program ends",
         bare: true,
         set: |c, v| v.parse().ok().map(|summary| c.summary = summary),
         show: |c| c.summary.to_string(),
@@ -294,7 +291,7 @@ pub static KEYS: [Key; 12] = [
     Key {
         name: "zeal",
         allowed: "off|alloc:N|safepoint:N (N at least 1)",
-        doc: "request a cycle at every Nth allocation or safepoint",
+        doc: "request a cycle at every Nth refill of a mutator's hole (at most 64 KB) or large object, or at every Nth safepoint",
         bare: false,
         set: |c, v| Zeal::parse(v).map(|zeal| c.zeal = zeal),
         show: |c| c.zeal.to_string(),
@@ -782,7 +779,7 @@ mod tests {
             .growth(1.5)
             .markers(3)
             .rounds(2)
-            .log(Log::Debug)
+            .log(Log::Gc)
             .summary(true)
             .verify(Verify::Mark)
             .zeal(Zeal::Alloc(100))
@@ -794,7 +791,7 @@ mod tests {
         assert_eq!(built.backing(), Backing::Shmem);
         assert_eq!((built.limit(), built.heap()), (Some(1 << 30), 64 << 20));
         assert_eq!((built.growth(), built.markers(), built.rounds()), (1.5, 3, 2));
-        assert_eq!((built.log(), built.summary()), (Log::Debug, true));
+        assert_eq!((built.log(), built.summary()), (Log::Gc, true));
         assert_eq!((built.verify(), built.zeal(), built.name()), (Verify::Mark, Zeal::Alloc(100), "my heap=1"));
         assert_eq!(built.to_builder().build().unwrap(), built);
     }

@@ -13,6 +13,7 @@
 //! | [`mutator`], [`collector`] | what an embedding layer calls |
 //! | [`telemetry`], [`config`] | what is told, what can be set |
 //! | [`sys`] | system calls |
+//! | [`fatal`] | the last words |
 //!
 //! Arrows go up this table: `collector` uses everything, `memory` and `barrier` only `sys`.
 
@@ -28,6 +29,7 @@ pub mod collector;
 pub mod config;
 pub mod cycle;
 pub mod error;
+pub mod fatal;
 pub mod heap;
 pub mod layout;
 pub mod mark;

@@ -37,7 +37,7 @@ pub unsafe trait ObjectModel: Send + Sync + 'static {
     /// # Safety
     ///
     /// `object` is the start of an object in [`Space::Tracked`] that stays allocated during the call, and
-    /// `range` lies inside its size, which is what was asked for rounded up to a granule.
+    /// `range` lies inside its size, which is what was asked for rounded up to a granule, or to a page if the object is larger than 8 KB.
     unsafe fn trace(&self, object: NonNull<u8>, range: Range<usize>, tracer: &mut Tracer<'_>);
 }
 
@@ -47,6 +47,7 @@ pub unsafe trait ObjectModel: Send + Sync + 'static {
 ///
 /// It must report every reference its owner can still use after the safepoint. For a mutator's source: it is called on the thread itself
 /// inside its own safepoint, or by a collector thread while that thread is stopped or blocked, never otherwise.
+/// It must not wait for anything that a mutator may hold at a safepoint: the collector calls it under the lock that safepoints need.
 /// A global source (see `Heap::add_global_roots`) is called while mutators run and synchronises itself.
 pub unsafe trait RootSource: Send + Sync {
     /// Reports each root.

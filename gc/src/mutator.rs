@@ -243,7 +243,7 @@ impl Mutator {
     fn wait_for_running_cycle(&mut self) {
         let away = Away::go(self);
         let shared = away.0.shared();
-        shared.control.wait_while_running();
+        shared.control.wait_for_running();
         shared.heap.finish_sweeping();
     }
 

@@ -12,6 +12,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
 use crate::collector::Shared;
+use crate::fatal::say;
 use crate::heap::metadata::{MARK_MASK, START};
 use crate::layout::{GRANULE, PAGE};
 use crate::mark::tracer::Tracer;
@@ -24,14 +25,14 @@ const PRINTED: u64 = 10;
 pub fn verify(shared: &Shared, roots: &[usize], reported: &HashSet<usize>) -> u64 {
     let heap = &shared.heap;
     let colour = heap.colour();
-    let mut visited: HashSet<usize> = HashSet::new();
-    let mut bits = Bitmap::default();
+    let mut lost: HashSet<usize> = HashSet::new();
+    let mut visited = Bitmap::default();
     let base = heap.range().start;
     let mut stack: Vec<(usize, usize)> = roots.iter().map(|root| (*root, 0)).collect();
     let mut failures = 0;
     let mut tracer = Tracer::collecting(heap);
     while let Some((object, parent)) = stack.pop() {
-        if !bits.insert((object - base) / GRANULE) {
+        if !visited.insert((object - base) / GRANULE) {
             continue;
         }
         let slot = heap.metadata.at(object);
@@ -39,20 +40,20 @@ pub fn verify(shared: &Shared, roots: &[usize], reported: &HashSet<usize>) -> u6
         if byte & START == 0 {
             failures += 1;
             if failures <= PRINTED {
-                eprintln!("{}", describe(shared, "a reference leads to freed memory", object, parent, reported));
+                say(&describe(shared, "a reference leads to freed memory", object, parent, reported));
             }
             continue;
         }
         if byte & MARK_MASK != colour {
             slot.store(byte & !MARK_MASK | colour, Ordering::Relaxed);
             // Report the first object of a lost subgraph, not all that hangs on it.
-            if !visited.contains(&parent) {
+            if !lost.contains(&parent) {
                 failures += 1;
                 if failures <= PRINTED {
-                    eprintln!("{}", describe(shared, "a reachable object is not marked", object, parent, reported));
+                    say(&describe(shared, "a reachable object is not marked", object, parent, reported));
                 }
             }
-            visited.insert(object);
+            lost.insert(object);
         }
         if heap.is_leaf(object) {
             continue;

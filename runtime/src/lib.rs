@@ -121,6 +121,11 @@ impl Heap {
         self.summary().cycles
     }
 
+    /// The address range that all objects lie in.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.collector.shared().heap.range()
+    }
+
     /// The object that any address in it leads to, as start and size in bytes (whole granules); `None` outside objects. An object that is
     /// unreachable may be found until it is swept.
     pub fn object_at(&self, addr: usize) -> Option<(usize, usize)> {

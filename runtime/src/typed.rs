@@ -27,8 +27,9 @@
 //! across a safepoint, and between two of them nothing is freed. What must live longer is put into a [`Root`] (this thread) or a
 //! [`Global`] (any thread), or into a field of an object that is reachable.
 //!
-//! **What the types do not rule out**: a [`Field`] outside the heap (on the stack, in a `Box`) is not seen by the collector. `set` and `get` there are caught in debug
-//! builds. A `Ref` stored into an object of another heap is caught when the collector traces it, in debug builds.
+//! **What the types do not rule out**: a [`Field`] outside the heap (on the stack, in a `Box`) is not seen by the collector. `get` panics there, and with a mutator of
+//! another heap; do not `set` one and then move it into the heap with [`Mutator::alloc`]. A `Ref` stored into an object of another heap stops the program when
+//! the collector traces it, in debug builds.
 //!
 //! An object is a word for its type, then the value. Types without fields that hold references ([`Trace::MAY_HOLD_REFERENCES`]) go to leaf blocks, which
 //! are never traced and never armed.
@@ -123,7 +124,14 @@ impl Heap {
     /// The calling thread becomes a mutator.
     pub fn attach(&self) -> Mutator {
         let roots = Arc::new(RootTable::default());
-        Mutator { raw: self.raw.attach(roots.clone()), roots, heap: self.clone() }
+        let range = self.raw.range();
+        Mutator {
+            raw: self.raw.attach(roots.clone()),
+            roots,
+            heap: self.clone(),
+            base: range.start,
+            length: range.len(),
+        }
     }
 
     /// The raw heap below: telemetry, listeners, lookup.
@@ -142,6 +150,9 @@ pub struct Mutator {
     raw: crate::Mutator,
     roots: Arc<RootTable>,
     heap: Heap,
+    /// The heap's address range, to check fields against.
+    base: usize,
+    length: usize,
 }
 
 impl Mutator {
@@ -159,6 +170,7 @@ impl Mutator {
     pub fn alloc<T: Trace>(&self, value: T) -> Result<Ref<'_, T>, Exhausted> {
         const { assert!(align_of::<T>() <= 16, "objects are aligned to 16 bytes") };
         const { assert!(!std::mem::needs_drop::<T>(), "the collector runs no destructors") };
+        const { assert!(size_of::<T>() <= 8 * 1024 - 16, "a struct is at most 8 KB; use an Array or Bytes") };
         let space = if T::MAY_HOLD_REFERENCES { Space::Tracked } else { Space::Leaf };
         let object = self.raw.alloc(size_of_object::<T>(), space)?.cast::<Object<T>>();
         // SAFETY: fresh memory of that size and alignment, which nobody else knows yet.
@@ -170,17 +182,15 @@ impl Mutator {
         Ok(Ref { object, mutator: PhantomData })
     }
 
-    /// Puts `make()` into the heap, collecting first when it is full: a safepoint only then.
+    /// Puts `make()` into the heap and into a handle, collecting first when it is full: a safepoint only then.
     ///
     /// # Errors
     ///
     /// [`OutOfMemory`] when a full collection does not make room.
-    pub fn alloc_or_collect<T: Trace>(&mut self, make: impl Fn() -> T) -> Result<Ref<'_, T>, OutOfMemory> {
+    pub fn alloc_or_collect<T: Trace>(&mut self, make: impl Fn() -> T) -> Result<Root<T>, OutOfMemory> {
         loop {
             if let Ok(object) = self.alloc(make()) {
-                // The borrow checker does not see that the borrow ends on the other path.
-                let object = object.object;
-                return Ok(Ref { object, mutator: PhantomData });
+                return Ok(self.root(Some(object)));
             }
             self.raw.reclaim(size_of_object::<T>())?;
         }

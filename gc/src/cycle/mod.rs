@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 
 use crate::collector::Shared;
 use crate::config::{Log, Verify};
+use crate::fatal::{AbortOnUnwind, say};
 use crate::layout::PAGE;
 use crate::mark::item::Item;
 use crate::mark::tracer::Marking;
@@ -49,26 +50,13 @@ const FEW_PAGES: usize = 128;
 
 /// The collector thread of one heap.
 pub fn run(shared: &Shared) {
-    // A heap whose collector is gone would let its mutators wait for ever, without a word.
-    let bail = AbortOnUnwind;
+    let _abort = AbortOnUnwind;
     let mut number = 0;
     while let Some((reason, stop_the_world)) = shared.control.next() {
         number += 1;
         let stop_the_world = stop_the_world || !shared.barrier().sees_writes();
         let report = Cycle::new(shared, number, reason, stop_the_world).run();
         finish(shared, &report);
-    }
-    std::mem::forget(bail);
-}
-
-struct AbortOnUnwind;
-
-impl Drop for AbortOnUnwind {
-    fn drop(&mut self) {
-        eprintln!(
-            "pagemark: the collector thread panicked (see above); the heap cannot be trusted any more, so the process ends"
-        );
-        std::process::abort();
     }
 }
 
@@ -78,7 +66,7 @@ fn finish(shared: &Shared, report: &CycleReport) {
     shared.stats.record_cycle(report);
     shared.stats.record_heap(shared.pacer.total(), shared.heap.footprint.peak() as u64);
     if shared.config.log() != Log::Off {
-        eprintln!("{}", report.log_line());
+        say(&report.log_line());
     }
     shared.listen(|listener| listener.cycle_ended(report));
     shared.heap.sweep_large();

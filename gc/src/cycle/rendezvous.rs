@@ -206,11 +206,14 @@ impl Rendezvous {
 
     /// The mutator's thread is about to block. Its roots stay as they are until [`Rendezvous::come_back`].
     pub fn go_away(&self, party: &Party, hand_over: &dyn Fn(&Party)) {
-        if party.poll.load(Ordering::Relaxed) & HANDSHAKE != 0 {
+        let asked = party.poll.load(Ordering::Relaxed) & HANDSHAKE != 0;
+        if asked {
             hand_over(party);
-            party.poll.fetch_and(!HANDSHAKE, Ordering::Relaxed);
         }
         let _state = self.state.lock();
+        if asked {
+            party.poll.fetch_and(!HANDSHAKE, Ordering::Relaxed);
+        }
         party.set_status(Status::Away);
         self.arrived.notify_all();
     }

@@ -181,9 +181,15 @@ impl BlockSpace {
             if index >= end {
                 return None;
             }
-            if self.state(index) == BlockState::Unswept {
-                // Each index is handed out by the cursor once, so no exchange is needed.
-                self.set_state(index, BlockState::Owned);
+            // An exchange, since a thread that took an index and then slept through a whole cycle meets others who got the same index from
+            // the cursor's next turn. Acquire: the winner sees the marks that the flip published.
+            let won = self.states[index].compare_exchange(
+                BlockState::Unswept as u8,
+                BlockState::Owned as u8,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            );
+            if won.is_ok() {
                 return Some(index);
             }
         }
@@ -234,11 +240,11 @@ impl BlockSpace {
         let mut unswept = 0;
         for state in &self.states[..self.high_water()] {
             if BlockState::from_u8(state.load(Ordering::Relaxed)).holds_objects() {
-                state.store(BlockState::Unswept as u8, Ordering::Relaxed);
+                // Release: sweepers that are away are not ordered by the end of the pause.
+                state.store(BlockState::Unswept as u8, Ordering::Release);
                 unswept += 1;
             }
         }
-        // The lock and the end of the pause order these before any sweeper's or mutator's look.
         self.sweep_cursor.store(0, Ordering::Relaxed);
         self.unswept.store(unswept, Ordering::Release);
     }

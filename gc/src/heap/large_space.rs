@@ -159,7 +159,8 @@ impl LargeSpace {
         // Relaxed: ordered before the object becomes reachable by the store that publishes it.
         Self::entry(&self.lengths, head).store(pages as u32, Ordering::Relaxed);
         for page in head..head + pages {
-            Self::entry(&self.heads, page).store(head as u32 + 1, Ordering::Relaxed);
+            // Release: whoever finds the head by an interior address finds its length.
+            Self::entry(&self.heads, page).store(head as u32 + 1, Ordering::Release);
         }
         metadata.at(range.start).store(START | colour, Ordering::Relaxed);
         self.inner.lock().objects.push(head as u32);
@@ -167,7 +168,7 @@ impl LargeSpace {
 
     /// The object that covers `addr`, as its address range.
     pub fn object_at(&self, addr: usize) -> Option<Range<usize>> {
-        let head = Self::entry(&self.heads, self.page(addr)).load(Ordering::Relaxed).checked_sub(1)? as usize;
+        let head = Self::entry(&self.heads, self.page(addr)).load(Ordering::Acquire).checked_sub(1)? as usize;
         let pages = Self::entry(&self.lengths, head).load(Ordering::Relaxed) as usize;
         let start = self.base + head * PAGE;
         Some(start..start + pages * PAGE)

@@ -2,7 +2,7 @@
 //!
 //! Each mutator owns, for each space, a current block with a *hole* (cursor to limit), an overflow block for medium objects that do not fit the
 //! hole, and a batch of adjacent free blocks to take next, so that disarming and populating cost one system call for many blocks.
-//! Nothing here stops the thread: when the limit allows no more, [`Exhausted`] is returned and nothing has changed.
+//! Nothing here stops the thread: when the limit allows no more, [`Exhausted`] is returned and nothing was allocated.
 //!
 //! While a cycle marks, only blocks without objects are taken: a hole in an armed page would fault on plain allocation. Outside a
 //! cycle a recyclable block is disarmed when taken, which makes its pages count as written at the next arming, as they will be.
@@ -94,17 +94,21 @@ impl Local {
             return self.alloc_large(heap, barrier, size);
         }
         if size >= MEDIUM && self.limit - self.cursor > 0 {
-            if size > self.overflow_limit - self.overflow_cursor {
+            if size > self.overflow_limit - self.overflow_cursor
+                && let Some(block) = self.take_free_block(heap, barrier)
+            {
                 self.retire_overflow(heap);
-                let block = self.take_free_block(heap, barrier).ok_or(Exhausted)?;
                 self.overflow_cursor = block;
                 self.overflow_limit = block + BLOCK;
                 self.taken += BLOCK as u64;
             }
-            let addr = self.overflow_cursor;
-            self.overflow_cursor += size;
-            heap.metadata.record(addr, size / GRANULE);
-            return Ok(addr);
+            if size <= self.overflow_limit - self.overflow_cursor {
+                let addr = self.overflow_cursor;
+                self.overflow_cursor += size;
+                heap.metadata.record(addr, size / GRANULE);
+                return Ok(addr);
+            }
+            // No free block is to be had; a hole may still be large enough.
         }
         while size > self.limit - self.cursor {
             if !self.next_hole(heap) && !self.next_block(heap, barrier) {

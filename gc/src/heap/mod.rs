@@ -42,7 +42,8 @@ const MAX_LIMIT: usize = 4 << 40;
 const _: () = assert!(2 * MAX_LIMIT / PAGE < u32::MAX as usize);
 
 /// The hard limit allows no more memory and no free memory is left: nothing was allocated.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the heap limit is reached; reclaim at a safepoint and try again")]
 pub struct Exhausted;
 
 /// One region pair: small and medium objects in blocks, large objects on pages of their own.
@@ -57,7 +58,7 @@ pub struct Regions {
 
 /// Memory, metadata and the objects' places: everything passive about a heap.
 pub struct Heap {
-    /// The memory; dropped last, after the barrier let go of it.
+    /// The memory; the barrier has let go of it when it is dropped.
     pub mapping: Mapping,
     /// A byte a granule.
     pub metadata: Metadata,
@@ -176,18 +177,18 @@ impl Heap {
         &self,
         barrier: &dyn Barrier,
         report: &mut dyn FnMut(PageRange),
-    ) -> Result<u64, BarrierError> {
-        let mut covered = 0;
+    ) -> Result<(), BarrierError> {
         for run in self.tracked.blocks.runs(BRIDGE_BLOCKS) {
+            let taken = barrier.take_and_arm(run.clone(), report);
+            // After arming: a mutator that takes a free block out of the run meanwhile either sees the note and disarms, or has the
+            // block noted for the next who takes it. Noted and not armed is harmless; armed and not noted would not be, once the block is released.
             self.tracked.blocks.note_armed(&run);
-            covered += run.len() / PAGE;
-            barrier.take_and_arm(run, report)?;
+            taken?;
         }
         for run in self.tracked.large.runs(BRIDGE_PAGES) {
-            covered += run.len() / PAGE;
             barrier.take_and_arm(run, report)?;
         }
-        Ok(covered as u64)
+        Ok(())
     }
 
     /// Bytes in use: blocks that are not free, and large objects.

@@ -10,7 +10,7 @@
 //! the one order all threads agree on.
 //!
 //! **Lifetimes.** A drain lends `&Marking` to the helper threads as an address. [`Team::drain`] does not return before every helper has
-//! reported that it let go of it, even when a helper panics.
+//! reported that it let go of it; a worker that panics ends the process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,13 +19,17 @@ use std::thread::JoinHandle;
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 use parking_lot::{Condvar, Mutex};
 
+use crate::fatal::AbortOnUnwind;
+
 use super::item::Item;
 use super::tracer::{Marking, Tracer};
 
 /// Items in a packet.
 const PACKET: usize = 256;
+/// A stack this long is worth splitting when somebody is idle: depth-first marking of a tree never has more than a few dozen entries.
+const WORTH_SHARING: usize = 16;
 /// Objects traced between two looks at whether somebody is idle.
-const SHARE_INTERVAL: usize = 128;
+const SHARE_INTERVAL: usize = 64;
 
 type Packet = Vec<usize>;
 
@@ -162,6 +166,8 @@ impl Drop for Leave<'_> {
 }
 
 fn helper(shared: &Shared, deque: &Worker<Packet>) {
+    // A worker that is gone without having gone idle would be waited for for ever.
+    let _abort = AbortOnUnwind;
     let mut seen = 0;
     loop {
         let address = {
@@ -192,7 +198,7 @@ fn work(shared: &Shared, deque: &Worker<Packet>, tracer: &mut Tracer<'_>) {
         while tracer.step() {
             steps += 1;
             if steps % SHARE_INTERVAL == 0
-                && tracer.stack.len() > 2 * PACKET
+                && tracer.stack.len() >= WORTH_SHARING
                 && shared.active.load(Ordering::Relaxed) < shared.stealers.len()
             {
                 // The older half: those items lead to the larger parts of the graph.

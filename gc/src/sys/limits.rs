@@ -22,6 +22,12 @@ pub fn memory() -> u64 {
     bounds.into_iter().flatten().min().unwrap_or(u64::MAX)
 }
 
+/// Bytes in an OS page of this kernel.
+pub fn page_size() -> usize {
+    // SAFETY: sysconf only answers.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(0)
+}
+
 /// Bytes of physical memory.
 pub fn physical() -> Option<u64> {
     // SAFETY: sysconf only answers.

@@ -31,7 +31,7 @@ use crate::memory::Backing;
 /// The module documentation says when each is called and what it may do.
 #[expect(unused_variables, reason = "the parameters of the empty defaults are named for whoever overrides them")]
 pub trait EventListener: Send + Sync {
-    /// A heap was created; `auto` has been resolved.
+    /// The first thing a listener hears: what heap it was added to; `auto` has been resolved.
     fn heap_created(&self, heap: &HeapCreated<'_>) {}
     /// A cycle began.
     fn cycle_started(&self, cycle: &CycleStart) {}

@@ -115,7 +115,7 @@ impl CycleReport {
             self.faults.map_or_else(|| "-".to_string(), |faults| faults.to_string()),
             ms(self.mutator_stall),
         );
-        if !phases.sweep_wait.is_zero() {
+        if phases.sweep_wait > Duration::from_micros(5) {
             line += &format!("; sweep wait {:.2} ms", ms(phases.sweep_wait));
         }
         if self.verify_failures > 0 {

@@ -21,10 +21,18 @@ impl<T: Send + Sync + 'static> Field<T> {
     }
 
     /// What it holds.
+    ///
+    /// # Panics
+    ///
+    /// When the field is not in the heap of `mutator`.
     #[inline(always)]
-    pub fn get<'m>(&self, _mutator: &'m Mutator) -> Option<Ref<'m, T>> {
-        // In debug builds only: the type system does not rule out a field outside the heap, which the collector would not see.
-        debug_assert!(self.in_heap(_mutator), "this Field is not in a heap object: the collector does not see it");
+    pub fn get<'m>(&self, mutator: &'m Mutator) -> Option<Ref<'m, T>> {
+        // The type system rules out neither a field outside the heap, which the collector does not see, nor another heap's mutator, whose
+        // safepoints do not count here. One subtraction and compare.
+        assert!(
+            self.address().wrapping_sub(mutator.base) < mutator.length,
+            "this Field is not in an object of this mutator's heap: the collector does not see it"
+        );
         // SAFETY: a field of a reachable object holds null or a complete object that is reachable through it; nothing is freed before the next safepoint of
         // this mutator. Acquire pairs with the Release of `set`.
         unsafe { Ref::from_addr(self.addr.load(Ordering::Acquire)) }
@@ -40,10 +48,6 @@ impl<T: Send + Sync + 'static> Field<T> {
     /// The field's address, for [`crate::CardTable::mark`].
     pub fn address(&self) -> usize {
         self.addr.as_ptr() as usize
-    }
-
-    fn in_heap(&self, mutator: &Mutator) -> bool {
-        mutator.heap().raw().object_at(self.address()).is_some()
     }
 }
 
