@@ -262,17 +262,17 @@ fn globals_carry_objects_between_threads_while_cycles_run() {
     }
 }
 
-/// Tells when everything is armed, and lets the marking begin only when it is told to.
+/// Tells when what the roots lead to has been marked, and lets the first round begin only when it is told to.
 struct InTheMiddle {
-    armed: Barrier,
+    marked: Barrier,
     go_on: Barrier,
     once: AtomicBool,
 }
 
 impl EventListener for InTheMiddle {
-    fn pages_armed(&self, _: u64) {
+    fn marking_done(&self) {
         if !self.once.swap(true, Ordering::Relaxed) {
-            self.armed.wait();
+            self.marked.wait();
             self.go_on.wait();
         }
     }
@@ -287,7 +287,7 @@ fn a_mutator_dropped_in_the_middle_of_a_cycle_leaves_what_it_gave_away_whole() {
         let array: Root<Array<Node>> = m.root(Some(m.alloc_array(1000).expect("below the limit")));
         let shared = m.global(array.get(&m));
         let middle =
-            Arc::new(InTheMiddle { armed: Barrier::new(2), go_on: Barrier::new(2), once: AtomicBool::new(false) });
+            Arc::new(InTheMiddle { marked: Barrier::new(2), go_on: Barrier::new(2), once: AtomicBool::new(false) });
         heap.raw().add_listener(middle.clone());
         std::thread::scope(|scope| {
             let (heap, shared, middle) = (&heap, &shared, &middle);
@@ -295,8 +295,8 @@ fn a_mutator_dropped_in_the_middle_of_a_cycle_leaves_what_it_gave_away_whole() {
                 let mut m = heap.attach();
                 // Old enough to be armed.
                 let own = m.root(Some(list(&m, 7, 500)));
-                m.blocking(|| middle.armed.wait());
-                // The cycle has armed everything and marks nothing yet: hide a list behind an array, make another, and go.
+                m.blocking(|| middle.marked.wait());
+                // The array is marked: hide a list behind it, make another that only its page leads to, and go.
                 let array = shared.get(&m).expect("shared");
                 array[3].set(own.get(&m));
                 own.set(None);

@@ -767,7 +767,7 @@ mod tests {
     #[test]
     fn every_key_reaches_its_field_however_it_is_set() {
         let parsed = Config::parse(
-            "mechanism=sigbus, backing = shmem ,limit=1G,heap=64M,growth=1.5,markers=3,\n rounds=2,log=debug,summary,\
+            "mechanism=sigbus, backing = shmem ,limit=1G,heap=64M,growth=1.5,markers=3,\n rounds=2,log=gc,summary,\
              verify=mark,zeal=alloc:100,name=my heap=1",
         )
         .unwrap();
