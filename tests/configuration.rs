@@ -50,7 +50,7 @@ fn a_bad_value_is_refused_with_what_is_allowed() {
         ("markers=0", "1 to 64"),
         ("markers=65", "1 to 64"),
         ("rounds=101", "0 to 100"),
-        ("log=loud", "off|gc|debug"),
+        ("log=loud", "off|gc"),
         ("verify=yes", "off|mark"),
         ("zeal=alloc:0", "N at least 1"),
         ("zeal=often", "safepoint:N"),
