@@ -23,7 +23,7 @@ const TEN_MILLION: usize = 10_000_000;
 const PAGE: usize = 4096;
 
 fn watchdog() -> Watchdog {
-    Watchdog::start(Duration::from_secs(60))
+    Watchdog::start(Duration::from_secs(300))
 }
 
 #[derive(Trace)]
@@ -355,10 +355,8 @@ fn any_number_of_markers_finds_the_same_objects() {
     assert!(counts.windows(2).all(|pair| pair[0] == pair[1]), "{counts:?}");
 }
 
-/// Two markers that reach an object at the same moment both mark, count and trace it (see `Tracer::visit`), so where objects are reached by
-/// several ways the counts of several markers are a little high. They are never low, and one marker's are exact.
 #[test]
-fn markers_that_meet_in_shared_objects_miss_none_and_count_few_twice() {
+fn markers_that_meet_in_shared_objects_count_each_once() {
     let _watchdog = watchdog();
     const LENGTH: usize = 300_000;
     let counts = counted(|m| {
@@ -375,10 +373,5 @@ fn markers_that_meet_in_shared_objects_miss_none_and_count_few_twice() {
         (list, again)
     });
     let objects = LENGTH as u64 + 1;
-    assert!(counts[..6].iter().all(|count| *count == counts[0] && count.0 == objects), "{objects} objects: {counts:?}");
-    let few = objects / 1000;
-    assert!(
-        counts.iter().all(|(marked, _)| (objects..=objects + few).contains(marked)),
-        "{objects} objects: {counts:?}"
-    );
+    assert!(counts.iter().all(|count| *count == counts[0] && count.0 == objects), "{objects} objects: {counts:?}");
 }

@@ -16,7 +16,7 @@ use pagemark::{Config, ConfigError};
 use pagemark_workspace::Watchdog;
 
 fn watchdog() -> Watchdog {
-    Watchdog::start(Duration::from_secs(60))
+    Watchdog::start(Duration::from_secs(300))
 }
 
 fn refusal(text: &str) -> String {

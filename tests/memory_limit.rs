@@ -20,7 +20,7 @@ const MB: usize = 1 << 20;
 /// This test alone, for a minute at most.
 fn alone() -> (MutexGuard<'static, ()>, Watchdog) {
     static ONE: Mutex<()> = Mutex::new(());
-    (ONE.lock().unwrap_or_else(PoisonError::into_inner), Watchdog::start(Duration::from_secs(60)))
+    (ONE.lock().unwrap_or_else(PoisonError::into_inner), Watchdog::start(Duration::from_secs(300)))
 }
 
 fn heap(config: &str) -> Heap {

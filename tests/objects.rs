@@ -28,7 +28,7 @@ const PAGE: usize = 4096;
 const LARGE: usize = 8192;
 
 fn watchdog() -> Watchdog {
-    Watchdog::start(Duration::from_secs(60))
+    Watchdog::start(Duration::from_secs(300))
 }
 
 /// Objects that refer to nothing, whatever their bytes are.

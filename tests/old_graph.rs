@@ -237,7 +237,7 @@ fn config(keys: &str) -> Config {
 
 fn survives(mechanism: &str) {
     let _alone = alone();
-    let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(120));
+    let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(300));
     for backing in ["anon", "shmem"] {
         for (round, keys) in
             ["zeal=alloc:1,verify=mark", "zeal=alloc:1,markers=2", "zeal=safepoint:50,rounds=1"].iter().enumerate()
@@ -287,7 +287,7 @@ fn an_old_graph_survives_stop() {
 /// The defect must show in the shadow check without `verify`, and in `verify`.
 fn is_caught(defect: Defect) {
     let _alone = alone();
-    let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(120));
+    let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(300));
     let caught = |keys: &str, seen: &dyn Fn(&Heap, usize) -> bool| {
         (0..8).any(|seed| {
             let heap = Heap::with_defect(&config(keys), defect).expect("works on this machine");

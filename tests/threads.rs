@@ -16,7 +16,7 @@ use pagemark::{Config, Exhausted, Trace};
 use pagemark_workspace::{Watchdog, while_collecting};
 
 fn watchdog() -> Watchdog {
-    Watchdog::start(Duration::from_secs(60))
+    Watchdog::start(Duration::from_secs(300))
 }
 
 #[derive(Trace)]

@@ -238,6 +238,7 @@ impl<'s> Cycle<'s> {
         self.marking = Some(Marking {
             heap: &self.shared.heap,
             model: &*self.shared.model,
+            workers: self.shared.team().workers(),
             stack_bound: self.shared.stack_bound,
             overflow: parking_lot::Mutex::default(),
             objects: AtomicU64::new(0),

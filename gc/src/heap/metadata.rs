@@ -11,8 +11,8 @@
 //! goes from a start to its end.
 //!
 //! Who may write a byte, and when: the allocating mutator writes START and END before it publishes the
-//! object; markers then rewrite the start byte with the current colour (idempotent, so a plain load and
-//! store serve and racing markers write the same value); the sweeper, which owns the block, zeroes the bytes of dead objects.
+//! object; markers then rewrite the start byte with the current colour (a load and a store when one worker
+//! marks, an exchange when several do, so that each object is traced once); the sweeper, which owns the block, zeroes the bytes of dead objects.
 //! Colours are flipped by meaning: before a cycle starts, every block has been swept, so each object has the last
 //! colour or 0, and the other colour appears nowhere.
 

@@ -83,6 +83,11 @@ impl Team {
         Ok(team)
     }
 
+    /// Workers, the caller of `drain` included.
+    pub fn workers(&self) -> usize {
+        self.helpers.len() + 1
+    }
+
     /// Marks from `items` (encoded [`Item`]s) on and from `edges` (plain references) until nothing is left.
     pub fn drain(&self, marking: &Marking<'_>, items: Vec<usize>, edges: &[usize]) {
         self.drain_once(marking, items, edges);

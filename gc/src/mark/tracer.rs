@@ -33,6 +33,8 @@ pub struct Marking<'h> {
     pub heap: &'h Heap,
     /// How objects are traced.
     pub model: &'h dyn ObjectModel,
+    /// How many workers mark; one alone needs no atomic exchange.
+    pub workers: usize,
     /// Entries a worker's stack may hold.
     pub stack_bound: usize,
     /// Pages with marked objects that were not pushed.
@@ -138,9 +140,14 @@ impl<'a> Tracer<'a> {
             log::error!("a reference leads to {addr:#x}, where no object starts");
             return;
         }
-        // A racing worker stores the same value; the object is then traced twice, which is harmless. Release: a worker that
-        // rescans the page and sees the colour sees what this one acquired.
-        slot.store(byte & !MARK_MASK | self.colour, Ordering::Release);
+        // Release: a worker that rescans the page and sees the colour sees what this one acquired.
+        let marked = byte & !MARK_MASK | self.colour;
+        if shared.workers == 1 {
+            slot.store(marked, Ordering::Release);
+        } else if slot.compare_exchange(byte, marked, Ordering::Release, Ordering::Relaxed).is_err() {
+            // Only another marker changes the start byte of a published object: it has the object now.
+            return;
+        }
         self.objects += 1;
         if heap.is_large(addr) {
             self.bytes += heap.object_bytes(addr) as u64;
