@@ -9,6 +9,8 @@ mod control;
 mod marking;
 mod node;
 
+use std::io::Write;
+
 use clap::{Parser, Subcommand};
 use pagemark::Config;
 
@@ -69,8 +71,11 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         Bench::Churn { levels, trees, gc } => churn::run(&configuration(&gc)?, levels, trees)?,
         Bench::Mark { levels, cycles, shuffled, gc } => marking::run(&configuration(&gc)?, levels, cycles, shuffled)?,
     };
-    println!("{}", serde_json::to_string_pretty(&result)?);
-    Ok(())
+    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&result)?)?;
+    match result["gc"]["verify_failures"].as_u64() {
+        Some(0) => Ok(()),
+        failures => Err(format!("verification failed: {failures:?}").into()),
+    }
 }
 
 fn main() -> std::process::ExitCode {
