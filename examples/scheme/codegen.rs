@@ -403,10 +403,11 @@ impl<S: Stores> Codegen<'_, S> {
                     let d = self.f().depth;
                     self.note(1);
                     self.compile(init, Want::Slot(d))?;
+                    // The slot counts from here on: the value is a root while its box is allocated.
+                    slots.push((Arc::as_ptr(v), self.push()?));
                     if v.is_boxed() {
                         self.emit(Ins::BoxNew(d, d));
                     }
-                    slots.push((Arc::as_ptr(v), self.push()?));
                 }
                 self.f().slots.extend(slots);
                 self.compile(body, want)?;
@@ -459,8 +460,8 @@ impl<S: Stores> Codegen<'_, S> {
                 let d = self.f().depth;
                 self.note(1);
                 self.constant(Value::UNBOUND, d)?;
-                self.emit(Ins::BoxNew(d, d));
                 let d = self.push()?;
+                self.emit(Ins::BoxNew(d, d));
                 self.f().slots.insert(Arc::as_ptr(v), d);
             }
         }

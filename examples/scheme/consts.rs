@@ -34,18 +34,20 @@ impl Consts {
     pub fn base(&self) -> *const u64 {
         self.base.as_ptr() as *const u64
     }
-    /// The number of a constant, and whether it is new (the caller then makes it immortal).
-    pub fn number(&self, v: Value) -> Result<(u32, bool), SchemeError> {
+    /// The number of a constant. `keep` makes a new one immortal; if that fails the constant gets no number, because
+    /// whatever has one is taken to be alive.
+    pub fn number(&self, v: Value, keep: impl FnOnce() -> Result<(), SchemeError>) -> Result<u32, SchemeError> {
         let mut index = self.index.lock();
         if let Some(i) = index.get(&v) {
-            return Ok((*i, false));
+            return Ok(*i);
         }
         let i = index.len();
         if i >= CAPACITY {
             return Err(SchemeError::error("too many constants in compiled code", &[]));
         }
+        keep()?;
         self.base[i].store(v.0, Ordering::Release);
         index.insert(v, i as u32);
-        Ok((i as u32, true))
+        Ok(i as u32)
     }
 }

@@ -67,11 +67,7 @@ impl<S: Stores> Vm<S> {
     }
     /// The number of a constant, which lives for ever from now on.
     pub fn constant(&self, v: Value) -> Result<u32, SchemeError> {
-        let (i, new) = self.shared.consts.number(v)?;
-        if new && v.is_pointer() {
-            self.immortal(v)?;
-        }
-        Ok(i)
+        self.shared.consts.number(v, || if v.is_pointer() { self.immortal(v) } else { Ok(()) })
     }
     /// The binding a reference to `name` finds; an unbound variable is created.
     pub fn reference(&self, env: EnvId, name: Name) -> Result<Binding, SchemeError> {

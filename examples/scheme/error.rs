@@ -87,6 +87,16 @@ impl SchemeError {
     pub fn range(who: &str, arg: usize, v: Value) -> SchemeError {
         SchemeError::condition(Kind::Range, format!("{who}: argument {arg} is out of range:"), vec![v])
     }
+    /// Whether this asks to reclaim and run again.
+    pub fn is_exhausted(&self) -> bool {
+        matches!(*self.0, Body::Exhausted(_))
+    }
+    /// An allocation that not even a collection makes possible.
+    #[cold]
+    pub fn out_of_memory(bytes: usize) -> SchemeError {
+        let bytes = Value::fixnum(bytes.min(1 << 60) as i64);
+        SchemeError::condition(Kind::OutOfMemory, "out of memory", vec![bytes])
+    }
     #[cold]
     pub fn file(message: impl Into<String>, irritants: &[Value]) -> SchemeError {
         SchemeError::condition(Kind::File, message, irritants.to_vec())

@@ -26,7 +26,7 @@ unsafe impl ObjectModel for Model {
         let end = (range.end.div_ceil(8)).min(words);
         for i in range.start / 8..end {
             // SAFETY: `i` is less than the number of words of the object.
-            let word = unsafe { (*base.add(i)).load(Ordering::Relaxed) };
+            let word = unsafe { (*base.add(i)).load(Ordering::Acquire) };
             if Value(word).is_pointer() {
                 tracer.edge(word as usize);
             }
@@ -192,23 +192,33 @@ fn buf_put(buf: Value, i: usize, c: char) {
     }
 }
 
-/// A fresh list as a Rust vector; `None` if `v` is not a proper list.
-pub fn list_to_vec(mut v: Value) -> Option<Vec<Value>> {
-    let mut out = Vec::new();
-    while is_pair(v) {
-        out.push(car(v));
-        v = cdr(v);
-        if out.len() > 1 << 28 {
+/// A list as a Rust vector; `None` if `v` is not a proper list.
+pub fn list_to_vec(v: Value) -> Option<Vec<Value>> {
+    let (mut out, mut at, mut marked) = (Vec::new(), v, v);
+    while is_pair(at) {
+        out.push(car(at));
+        at = cdr(at);
+        if at == marked {
+            // Back at a pair met before: a cycle.
             return None;
         }
+        if out.len().is_power_of_two() {
+            marked = at;
+        }
     }
-    v.is_nil().then_some(out)
+    at.is_nil().then_some(out)
 }
+
+/// No object is larger: the sizes of smaller ones fit the header.
+const MAX_BYTES: usize = 1 << 46;
 
 impl<S: Stores> Vm<S> {
     /// Zeroed memory for an object with a header. `bytes` includes the header.
     #[inline]
     fn raw(&self, bytes: usize, space: Space) -> Result<Value, SchemeError> {
+        if bytes > MAX_BYTES {
+            return Err(SchemeError::out_of_memory(bytes));
+        }
         match self.mutator.alloc(bytes, space) {
             Ok(p) => Ok(Value(p.as_ptr() as u64)),
             Err(_) => Err(SchemeError::exhausted(bytes)),
@@ -217,7 +227,7 @@ impl<S: Stores> Vm<S> {
     /// A tracked object of `words` payload words, all 0 (fill them with [`Vm::init`]).
     #[inline]
     pub fn alloc_tracked(&self, ty: Type, flags: u64, words: usize) -> Result<Value, SchemeError> {
-        let v = self.raw((8 + 8 * words).max(16), Space::Tracked)?;
+        let v = self.raw(words.saturating_mul(8).saturating_add(8).max(16), Space::Tracked)?;
         // SAFETY: the object was just allocated.
         unsafe { word(v, 0) }.store(header(ty, flags, words), Ordering::Release);
         Ok(v)
@@ -225,7 +235,7 @@ impl<S: Stores> Vm<S> {
     /// A leaf of `payload` bytes, all 0, and the given size field.
     #[inline]
     pub fn alloc_leaf(&self, ty: Type, flags: u64, size: usize, payload: usize) -> Result<Value, SchemeError> {
-        let v = self.raw((8 + payload).max(16), Space::Leaf)?;
+        let v = self.raw(payload.saturating_add(8).max(16), Space::Leaf)?;
         // SAFETY: the object was just allocated.
         unsafe { word(v, 0) }.store(header(ty, flags, size), Ordering::Release);
         Ok(v)
@@ -374,7 +384,7 @@ impl<S: Stores> Vm<S> {
     /// Keeps `v` alive for ever.
     pub fn immortal(&self, v: Value) -> Result<(), SchemeError> {
         let _guard = self.shared.immortals_lock.lock();
-        let head = &self.shared.immortals.0;
+        let head = &self.shared.immortals.list;
         let link = self.cons(v, Value(head.load(Ordering::Relaxed)))?;
         head.store(link.0, Ordering::Release);
         Ok(())

@@ -144,9 +144,10 @@ impl<S: Stores> Codegen<'_, S> {
                     if i + 2 == args.len() {
                         self.emit(Ins::Add(d, sum, b));
                     } else {
-                        let t = self.push()?;
+                        // The slot counts only after the instruction: until then it holds nothing.
+                        let t = self.target(Want::Effect);
                         self.emit(Ins::Add(t, sum, b));
-                        sum = t;
+                        sum = self.push()?;
                     }
                 }
                 self.done(want, d);

@@ -2,10 +2,7 @@
 //!
 //! Usage: `scheme [--gc KEYS] [PROGRAM.scm [ARGS]]`; without a program, a REPL. All Scheme data, closures and
 //! continuations live in the collected heap; see `vm` for the machine, `expand` and `codegen` for the compiler, and
-//! `lib` and `natives` for the procedures.
-
-// `lib` is the Scheme library, not a crate root.
-#![allow(special_module_name)]
+//! `standard` and `natives` for the procedures.
 
 mod ast;
 mod boot;
@@ -18,11 +15,11 @@ mod expand;
 mod heap;
 mod inline;
 mod jumps;
-mod lib;
 mod natives;
 mod prims;
 mod reader;
 mod repl;
+mod standard;
 mod syntax;
 mod value;
 mod vm;
@@ -64,9 +61,9 @@ fn options() -> Result<Options, lexopt::Error> {
 }
 
 /// Ends the process: outputs flushed, the collector's summary printed if it was asked for.
-pub fn finish(heap: &Heap, code: i32) -> ! {
-    lib::ports::flush_all();
-    if let Some(line) = heap.summary_line() {
+pub fn finish<S: Stores>(vm: &mut Vm<S>, code: i32) -> ! {
+    standard::ports::flush_all(vm);
+    if let Some(line) = vm.shared.heap.summary_line() {
         eprintln!("pagemark: {line}");
     }
     std::process::exit(code)
@@ -79,7 +76,7 @@ pub fn describe(e: &SchemeError) -> String {
             if heap::is_type(*v, value::Type::Condition) {
                 natives::report(*v, true)
             } else {
-                format!("uncaught exception: {}", lib::print::write_to_string(*v))
+                format!("uncaught exception: {}", standard::print::write_to_string(*v))
             }
         }
         Body::Condition { message, .. } => message.clone(),
@@ -88,8 +85,8 @@ pub fn describe(e: &SchemeError) -> String {
     }
 }
 
-fn run<S: Stores>(heap: Heap, stores: S, options: Options) -> ! {
-    let shared = boot::shared(heap.clone(), options.args);
+fn run<S: Stores>(heap: Heap, limit: Option<u64>, stores: S, options: Options) -> ! {
+    let shared = boot::shared(heap, limit, options.args);
     let mut vm = Vm::new(shared, stores, |_| {});
     let result = boot::boot(&mut vm).and_then(|()| match &options.program {
         Some(path) => {
@@ -103,13 +100,15 @@ fn run<S: Stores>(heap: Heap, stores: S, options: Options) -> ! {
         Err(e) => match &*e.0 {
             Body::Exit(code) => *code,
             _ => {
-                lib::ports::flush_all();
-                eprintln!("{}", describe(&e));
+                // Flushing is a safepoint, and the error refers to the heap.
+                let text = describe(&e);
+                standard::ports::flush_all(&mut vm);
+                eprintln!("{text}");
                 1
             }
         },
     };
-    finish(&heap, code)
+    finish(&mut vm, code)
 }
 
 fn start(options: Options) -> Result<(), Box<dyn std::error::Error>> {
@@ -121,8 +120,8 @@ fn start(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     // The compiler recurses over the program's text, so it gets a deep stack.
     let main =
         std::thread::Builder::new().name("main".into()).stack_size(512 << 20).spawn(move || match heap.cards() {
-            Some(cards) => run(heap, CardStores(cards), options),
-            None => run(heap, PlainStores, options),
+            Some(cards) => run(heap, config.limit(), CardStores(cards), options),
+            None => run(heap, config.limit(), PlainStores, options),
         })?;
     match main.join() {
         Ok(()) => Ok(()),

@@ -352,8 +352,6 @@
       (apply for-each f (string->list s) (map string->list more))))
 (define (string-map f s . more)
   (list->string (apply map f (string->list s) (map string->list more))))
-(define (string-count s p)
-  (count p (string->list s)))
 (define (make-initialized-vector n f)
   (let ((v (make-vector n)))
     (let loop ((i 0)) (if (< i n) (begin (vector-set! v i (f i)) (loop (+ i 1))) v))))

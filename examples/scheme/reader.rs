@@ -305,7 +305,7 @@ impl<'a> Reader<'a> {
         }
         let node = if !bars && looks_numeric(&text) {
             // Decided for good when the number is built: what is none becomes a symbol.
-            if crate::lib::numbers::is_number_text(&text, 10) {
+            if crate::standard::numbers::is_number_text(&text, 10) {
                 Node::Number(text.into())
             } else {
                 Node::Id(Ident::Plain(Name::new(&text)))
@@ -402,7 +402,7 @@ impl<'a> Reader<'a> {
                     }
                     _ => {
                         let text = format!("#{word}");
-                        if crate::lib::numbers::is_number_text(&text, 10) {
+                        if crate::standard::numbers::is_number_text(&text, 10) {
                             return done(Node::Number(text.into()));
                         }
                         self.fail(format!("unknown syntax {text}"))

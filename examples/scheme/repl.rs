@@ -50,14 +50,21 @@ fn evaluate<S: Stores>(vm: &mut Vm<S>, text: &str) -> Result<bool, SchemeError> 
         }
     }
     for form in forms {
-        let result = vm.eval_form(&form, PROGRAM);
-        crate::lib::ports::flush_all();
-        match result {
-            Ok(Value::UNSPECIFIED) => {}
-            Ok(v) => println!("{}", crate::lib::print::write_to_string(v)),
+        // Flushing is a safepoint, and the answer refers to the heap: it becomes text first.
+        let answer = match vm.eval_form(&form, PROGRAM) {
+            Ok(Value::UNSPECIFIED) => Ok(None),
+            Ok(v) => Ok(Some(crate::standard::print::write_to_string(v))),
             Err(e) if matches!(*e.0, Body::Exit(_)) => return Err(e),
-            Err(e) => {
-                eprintln!("{}", crate::describe(&e));
+            Err(e) => Err(crate::describe(&e)),
+        };
+        crate::standard::ports::flush_all(vm);
+        match answer {
+            Ok(None) => {}
+            Ok(Some(text)) => println!("{text}"),
+            Err(text) => {
+                eprintln!("{text}");
+                // What was bound, handled and guarded inside is left.
+                vm.roots.reset();
                 break;
             }
         }

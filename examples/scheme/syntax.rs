@@ -162,7 +162,7 @@ pub fn to_value<S: Stores>(vm: &mut Vm<S>, s: &Syntax) -> Answer {
 fn build<S: Stores>(vm: &mut Vm<S>, s: &Syntax, labels: &mut HashMap<u32, (Value, Value)>) -> Answer {
     match s.node() {
         Node::Id(id) => vm.intern(id.name().text()),
-        Node::Number(text) => match crate::lib::numbers::parse_number(vm, text, 10)? {
+        Node::Number(text) => match crate::standard::numbers::parse_number(vm, text, 10)? {
             Some(v) => Ok(v),
             None => vm.intern(text),
         },

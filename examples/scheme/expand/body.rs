@@ -285,6 +285,17 @@ impl<S: Stores> Expander<'_, S> {
         Ok(())
     }
 
+    /// Makes the objects in a tree immortal. Code given to `eval` holds some, and a macro outlives that code.
+    fn keep(&self, s: &Syntax) -> Expand<()> {
+        match s.node() {
+            Node::Value(v) if v.is_pointer() => self.vm.immortal(*v),
+            Node::List(items, tail) => items.iter().chain(tail).try_for_each(|s| self.keep(s)),
+            Node::Vector(items) => items.iter().try_for_each(|s| self.keep(s)),
+            Node::Label(_, datum) => self.keep(datum),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn transformer(&mut self, spec: &Syntax, scope: &Scope) -> Expand<Binding> {
         if let Some(id) = spec.ident() {
             // (define-syntax new old)
@@ -299,6 +310,7 @@ impl<S: Stores> Expander<'_, S> {
         }
         match spec.items().and_then(|i| i.first()) {
             Some(h) if self.is_core(h, scope, Core::SyntaxRules) => {
+                self.keep(spec)?;
                 Ok(Binding::Macro(Arc::new(Macro::parse(spec, scope)?)))
             }
             _ => syntax_error(spec, "expected syntax-rules"),

@@ -122,7 +122,7 @@ impl<S: Stores> Expander<'_, S> {
                 for r in rest {
                     let v = to_value(self.vm, r)?;
                     text.push(' ');
-                    text.push_str(&crate::lib::print::write_to_string(v));
+                    text.push_str(&crate::standard::print::write_to_string(v));
                 }
                 syntax_error(form, text)
             }

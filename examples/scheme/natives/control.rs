@@ -26,7 +26,7 @@ fn of_kind(v: Value, kinds: &[Kind]) -> Value {
 }
 
 fn error<S: Stores>(_: &mut Vm<S>, a: &[Value]) -> Answer {
-    let message = if is_string(a[0]) { str_to_rust(a[0]) } else { crate::lib::print::write_to_string(a[0]) };
+    let message = if is_string(a[0]) { str_to_rust(a[0]) } else { crate::standard::print::write_to_string(a[0]) };
     Err(SchemeError::error(message, &a[1..]))
 }
 
@@ -94,7 +94,7 @@ pub fn report(v: Value, place: bool) -> String {
     text.push_str(&str_to_rust(field(v, 1)));
     for i in list_to_vec(field(v, 2)).unwrap_or_default() {
         text.push(' ');
-        text.push_str(&crate::lib::print::write_to_string(i));
+        text.push_str(&crate::standard::print::write_to_string(i));
     }
     text
 }
@@ -123,12 +123,6 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
     records(r);
     r.add("symbol?", 1, 1, |_, a| Ok(Value::bool(is_symbol(a[0]))));
     r.add("boolean?", 1, 1, |_, a| Ok(Value::bool(a[0] == Value::TRUE || a[0] == Value::FALSE)));
-    r.add("string->symbol", 1, 1, |vm, a| {
-        if !is_string(a[0]) {
-            return Err(SchemeError::wrong_type("string->symbol", 1, "string", a[0]));
-        }
-        vm.intern(&str_to_rust(a[0]))
-    });
     r.add("generate-uninterned-symbol", 0, 1, |vm, _| {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = vm.string_from(&format!("g{}", COUNT.fetch_add(1, Ordering::Relaxed)))?;

@@ -14,7 +14,7 @@ fn is_number_object(v: Value) -> bool {
 #[inline]
 pub fn is_eqv(a: Value, b: Value) -> bool {
     a == b
-        || (a.is_pointer() && b.is_pointer() && is_number_object(a) && crate::lib::numbers::num_eqv(a, b))
+        || (a.is_pointer() && b.is_pointer() && is_number_object(a) && crate::standard::numbers::num_eqv(a, b))
         || (is_string(a) && is_string(b) && str_len(a) == 0 && str_len(b) == 0)
 }
 

@@ -192,11 +192,17 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
         let Some(n) = a[0].to_index() else { return Err(SchemeError::wrong_type("iota", 1, "count", a[0])) };
         let start = a.get(1).copied().unwrap_or(Value::fixnum(0));
         let step = a.get(2).copied().unwrap_or(Value::fixnum(1));
-        let (mut all, mut x) = (Vec::new(), start);
+        let (mut list, mut last, mut x) = (Value::NIL, Value::NIL, start);
         for _ in 0..n {
-            all.push(x);
-            x = crate::lib::numbers::add(vm, x, step)?;
+            let pair = vm.cons(x, Value::NIL)?;
+            if list.is_nil() {
+                list = pair;
+            } else {
+                vm.set_cdr(last, pair);
+            }
+            last = pair;
+            x = crate::standard::numbers::add(vm, x, step)?;
         }
-        vm.list(&all)
+        Ok(list)
     });
 }

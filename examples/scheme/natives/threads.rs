@@ -10,6 +10,7 @@ use crate::prims::{Answer, Registry};
 use crate::value::{Type, Value};
 use crate::vm::{Reg, Stores, Vm};
 use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -19,10 +20,16 @@ struct Signal {
     flag: Mutex<bool>,
     changed: Condvar,
 }
-/// Counts signals: a waiter waits for the number to change.
+/// Who waits at a condition variable, the longest first. A signal takes the first of them off the list; one whose time
+/// is up takes itself off, so that no signal is lost on it.
+#[derive(Default)]
+struct Waiters {
+    next: u64,
+    list: VecDeque<u64>,
+}
 #[derive(Default)]
 struct Bell {
-    rung: Mutex<(u64, u64)>,
+    waiters: Mutex<Waiters>,
     changed: Condvar,
 }
 
@@ -30,6 +37,8 @@ struct Bell {
 struct Tables {
     signals: Mutex<Vec<Arc<Signal>>>,
     bells: Mutex<Vec<Arc<Bell>>>,
+    /// Held while a thread goes from new to running.
+    starting: Mutex<()>,
 }
 static TABLES: LazyLock<Tables> = LazyLock::new(Tables::default);
 
@@ -83,17 +92,21 @@ fn make_thread<S: Stores>(vm: &mut Vm<S>, a: &[Value]) -> Answer {
         return Err(SchemeError::wrong_type("make-thread", 1, "procedure", a[0]));
     }
     let f = Value::FALSE;
-    let id = new_signal();
-    vm.object(Type::Thread, 0, &[id, a.get(1).copied().unwrap_or(f), f, a[0], f, NEW])
+    let thread = vm.object(Type::Thread, 0, &[NEW, a.get(1).copied().unwrap_or(f), f, a[0], f, NEW])?;
+    vm.init(thread, 0, new_signal());
+    Ok(thread)
 }
 
 fn start<S: Stores>(vm: &mut Vm<S>, a: &[Value]) -> Answer {
     let thread = a[0];
     let done = signal(check("thread-start!", thread, Type::Thread, "thread")?);
-    if field(thread, STATE) != NEW {
-        return Err(SchemeError::error("thread-start!: already started", &[thread]));
+    {
+        let _one_at_a_time = TABLES.starting.lock();
+        if field(thread, STATE) != NEW {
+            return Err(SchemeError::error("thread-start!: already started", &[thread]));
+        }
+        vm.set_field(thread, STATE, RUNNING);
     }
-    vm.set_field(thread, STATE, RUNNING);
     let (shared, stores, dynamic) = (vm.shared.clone(), vm.stores, vm.roots.get(Reg::Dynamic));
     let (ready, attached) = std::sync::mpsc::channel();
     let body = move || {
@@ -111,7 +124,7 @@ fn start<S: Stores>(vm: &mut Vm<S>, a: &[Value]) -> Answer {
             Ok(v) => (v, DONE),
             Err(e) => match *e.0 {
                 Body::Uncaught(v) | Body::Raise(v) => (v, FAILED),
-                Body::Exit(code) => crate::finish(&vm.shared.heap, code),
+                Body::Exit(code) => crate::finish(&mut vm, code),
                 _ => (Value::FALSE, FAILED),
             },
         };
@@ -123,6 +136,7 @@ fn start<S: Stores>(vm: &mut Vm<S>, a: &[Value]) -> Answer {
     };
     let spawned = std::thread::Builder::new().stack_size(64 << 20).spawn(body);
     if let Err(e) = spawned {
+        vm.set_field(thread, STATE, NEW);
         return Err(SchemeError::error(format!("thread-start!: {e}"), &[thread]));
     }
     let _ = vm.blocking(|| attached.recv());
@@ -182,18 +196,20 @@ fn unlock_wait<S: Stores>(vm: &mut Vm<S>, a: &[Value]) -> Answer {
     let b = bell(check("mutex-unlock!", a[1], Type::CondVar, "condition variable")?);
     let until = timeout(a, 2)?;
     let rung = vm.blocking(|| {
-        let mut n = b.rung.lock();
-        n.0 += 1;
-        // Signals number the waiters: this one is awake when `n.1` has reached its number.
-        let mine = n.0;
+        let mut waiters = b.waiters.lock();
+        let mine = waiters.next;
+        waiters.next += 1;
+        waiters.list.push_back(mine);
         release(&s);
-        while n.1 < mine {
+        while let Some(at) = waiters.list.iter().position(|w| *w == mine) {
             match until {
-                None => b.changed.wait(&mut n),
+                None => b.changed.wait(&mut waiters),
+                Some(t) if Instant::now() >= t => {
+                    waiters.list.remove(at);
+                    return false;
+                }
                 Some(t) => {
-                    if b.changed.wait_until(&mut n, t).timed_out() && n.1 < mine {
-                        return false;
-                    }
+                    b.changed.wait_until(&mut waiters, t);
                 }
             }
         }
@@ -204,8 +220,9 @@ fn unlock_wait<S: Stores>(vm: &mut Vm<S>, a: &[Value]) -> Answer {
 
 fn ring(who: &str, a: &[Value], all: bool) -> Answer {
     let b = bell(check(who, a[0], Type::CondVar, "condition variable")?);
-    let mut n = b.rung.lock();
-    n.1 = if all { n.0 } else { n.0.min(n.1 + 1) };
+    let mut waiters = b.waiters.lock();
+    let awake = if all { waiters.list.len() } else { waiters.list.len().min(1) };
+    waiters.list.drain(..awake);
     b.changed.notify_all();
     Ok(Value::UNSPECIFIED)
 }
@@ -227,7 +244,9 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
     });
     r.add("make-mutex", 0, 1, |vm, a| {
         let name = a.first().copied().unwrap_or(Value::FALSE);
-        vm.object(Type::Mutex, 0, &[new_signal(), name, Value::FALSE])
+        let mutex = vm.object(Type::Mutex, 0, &[Value::FALSE, name, Value::FALSE])?;
+        vm.init(mutex, 0, new_signal());
+        Ok(mutex)
     });
     r.add("mutex?", 1, 1, |_, a| Ok(Value::bool(is_type(a[0], Type::Mutex))));
     r.add("mutex-lock!", 1, 3, lock);

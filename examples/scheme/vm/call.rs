@@ -33,6 +33,12 @@ const SEGMENT_FRAMES: usize = 16;
 /// Most arguments of one call.
 const MAX_ARGS: usize = STACK_SLOTS / 2;
 
+/// How much room to ask for when the `attempts`th try found too little for `bytes`. What makes several objects gives
+/// them all up when one does not fit; asking for that one alone might go on for ever.
+fn with_slack(bytes: usize, attempts: u32) -> usize {
+    if attempts == 0 { bytes } else { bytes.max(1 << (9 + attempts).min(46)) }
+}
+
 static UNDERFLOW: Ins = Ins::Underflow;
 
 /// The code shared by all `case-lambda` procedures.
@@ -89,6 +95,68 @@ impl<S: Stores> Vm<S> {
     pub(super) fn safepoint(&mut self, st: &State, live: usize) {
         self.spill(st, live);
         self.mutator.poll();
+        if self.reserve_is_missing() {
+            self.save_reserve();
+        }
+    }
+
+    fn reserve_is_missing(&self) -> bool {
+        self.shared.reserve > 0 && self.shared.immortals.reserve.load(Ordering::Relaxed) == Value::FALSE.0
+    }
+    /// Sets the reserve aside if the heap has room. Every try that fails makes the collector run, so it waits longer
+    /// for the next.
+    #[cold]
+    pub fn save_reserve(&mut self) {
+        let (countdown, last) = &self.shared.reserve_wait;
+        let left = countdown.load(Ordering::Relaxed);
+        if left > 0 {
+            countdown.store(left - 1, Ordering::Relaxed);
+            return;
+        }
+        match self.alloc_leaf(Type::Bytevector, 0, self.shared.reserve, self.shared.reserve) {
+            Ok(v) => {
+                // Another thread may have been faster.
+                let slot = &self.shared.immortals.reserve;
+                let _ = slot.compare_exchange(Value::FALSE.0, v.0, Ordering::Release, Ordering::Relaxed);
+                last.store(0, Ordering::Relaxed);
+            }
+            Err(_) => {
+                let wait = (2 * last.load(Ordering::Relaxed)).clamp(1, 1024);
+                last.store(wait, Ordering::Relaxed);
+                countdown.store(wait, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Makes room for an allocation that failed. A safepoint: the roots are complete. When there is no room, the
+    /// reserve is given up for the handlers of the error.
+    fn reclaim(&mut self, bytes: usize, attempts: u32) -> Result<(), SchemeError> {
+        let result = match self.mutator.reclaim(with_slack(bytes, attempts)) {
+            Ok(()) => {
+                if self.reserve_is_missing() {
+                    self.save_reserve();
+                }
+                Ok(())
+            }
+            Err(_) => {
+                // What is too large for the reserve may leave the handlers enough.
+                if bytes < self.shared.reserve
+                    && self.shared.immortals.reserve.swap(Value::FALSE.0, Ordering::Relaxed) != Value::FALSE.0
+                {
+                    // Whether that makes room shows when the handlers run.
+                    let _ = self.mutator.reclaim(self.shared.reserve / 2);
+                }
+                Err(SchemeError::out_of_memory(bytes))
+            }
+        };
+        self.roots.set(Reg::Scratch, Value::FALSE);
+        result
+    }
+
+    /// Runs what may exhaust the heap while no procedure runs.
+    pub fn with_room<T>(&mut self, f: impl FnMut(&mut Self) -> Result<T, SchemeError>) -> Result<T, SchemeError> {
+        let st = self.fresh_state();
+        self.allocate(&st, 0, Value::FALSE, f)
     }
 
     /// Runs an allocation, reclaiming when the heap is exhausted. `live` slots of the frame are roots, and `extra`.
@@ -99,19 +167,40 @@ impl<S: Stores> Vm<S> {
         extra: Value,
         mut f: impl FnMut(&mut Self) -> Result<T, SchemeError>,
     ) -> Result<T, SchemeError> {
+        let mut attempts = 0;
         loop {
             match f(self) {
                 Err(SchemeError(body)) => match *body {
                     Body::Exhausted(bytes) => {
                         self.roots.set(Reg::Scratch, extra);
                         self.spill(st, live);
-                        self.mutator.reclaim(bytes).map_err(|_| out_of_memory(bytes))?;
+                        self.reclaim(bytes, attempts)?;
+                        attempts += 1;
                     }
                     body => return Err(SchemeError(Box::new(body))),
                 },
                 ok => return ok,
             }
         }
+    }
+
+    /// Runs a primitive that exhausted the heap once more, with more room every time.
+    #[cold]
+    pub(super) fn retry_primitive(
+        &mut self,
+        st: &State,
+        index: u32,
+        args: *mut u64,
+        n: usize,
+    ) -> Result<Value, SchemeError> {
+        let prims = *self.shared.prims.get().expect("primitives are installed first");
+        let live = (args as usize - st.fp as usize) / 8 + n;
+        self.allocate(st, live, Value::FALSE, |vm| {
+            vm.spill(st, live);
+            // SAFETY: the arguments lie in the frame, and nothing writes to them during the call.
+            let args = unsafe { std::slice::from_raw_parts(args as *const Value, n) };
+            (prims[index as usize].func)(vm, args)
+        })
     }
 
     /// A call that the loop does not handle itself; `args` are in the caller's frame.
@@ -283,6 +372,10 @@ impl<S: Stores> Vm<S> {
 
     /// Replaces the continuation and returns `v` to it.
     pub(super) fn throw(&mut self, st: &mut State, k: Value, v: Value) {
+        if self.reserve_is_missing() {
+            // Perhaps the way out of a full heap.
+            self.shared.reserve_wait.0.store(0, Ordering::Relaxed);
+        }
         self.roots.set(Reg::Chain, field(k, 0));
         self.roots.set(Reg::Handlers, field(k, 1));
         self.roots.set(Reg::Winders, field(k, 2));
@@ -366,6 +459,12 @@ impl<S: Stores> Vm<S> {
     fn special(&mut self, st: &mut State, special: Special, n: usize) -> Result<Option<(Value, usize)>, SchemeError> {
         match special {
             Special::Apply | Special::ApplyReversed => {
+                // A safepoint must not come between reading the list and writing the arguments: another thread may
+                // change the list meanwhile.
+                if st.fp.wrapping_add(MAX_ARGS) > self.stack_end() {
+                    let f = self.arg(st, 0);
+                    self.flush(st, n, f)?;
+                }
                 let f = self.arg(st, 0);
                 let last = self.arg(st, n - 1);
                 let mut args: Vec<Value> = (1..n - 1).map(|i| self.arg(st, i)).collect();
@@ -380,9 +479,6 @@ impl<S: Stores> Vm<S> {
                 }
                 if args.len() > MAX_ARGS {
                     return Err(SchemeError::error("apply: too many arguments", &[]));
-                }
-                if st.fp.wrapping_add(args.len().max(n)) > self.stack_end() {
-                    self.flush(st, n, f)?;
                 }
                 for (i, a) in args.iter().enumerate() {
                     self.set_arg(st, i, *a);
@@ -436,15 +532,21 @@ impl<S: Stores> Vm<S> {
     #[cold]
     pub(super) fn handle_error(&mut self, st: &mut State, e: SchemeError) -> Result<(), SchemeError> {
         let mut e = e;
+        let mut full = 0;
         loop {
             let (code, pc) = self.faulting(st);
             match *e.0 {
                 Body::Exhausted(bytes) => {
                     let live = code.map_or(0, |c| c.depth(pc as *const Ins));
                     self.spill(st, live);
-                    match self.mutator.reclaim(bytes) {
+                    let (last, then, attempts) = self.pressed;
+                    let now = self.shared.heap.allocated_bytes();
+                    let in_vain = last == st.pc as usize && now - then < 64 * 1024;
+                    let attempts = if in_vain { attempts + 1 } else { 0 };
+                    self.pressed = (st.pc as usize, now, attempts);
+                    match self.reclaim(bytes, attempts) {
                         Ok(()) => return Ok(()),
-                        Err(_) => e = out_of_memory(bytes),
+                        Err(next) => e = next,
                     }
                 }
                 Body::Raise(v) | Body::RaiseContinuable(v) => {
@@ -455,7 +557,13 @@ impl<S: Stores> Vm<S> {
                         Err(next) => e = next,
                     }
                 }
+                Body::Condition { kind: Kind::OutOfMemory, .. } if full == 2 => {
+                    // There is no room for the handler either.
+                    let condition = self.shared.oom_condition.get().copied().unwrap_or(Value::FALSE);
+                    return Err(SchemeError::uncaught(condition));
+                }
                 Body::Condition { kind, message, irritants } => {
+                    full += u32::from(kind == Kind::OutOfMemory);
                     let at = code.map(|c| self.source_position(st, c, pc as *const Ins));
                     for (i, v) in irritants.iter().enumerate().take(64) {
                         self.set_arg(st, i, *v);
@@ -517,6 +625,3 @@ impl<S: Stores> Vm<S> {
     }
 }
 
-pub fn out_of_memory(bytes: usize) -> SchemeError {
-    SchemeError::condition(Kind::OutOfMemory, "out of memory", vec![Value::fixnum(bytes as i64)])
-}

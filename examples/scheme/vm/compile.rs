@@ -30,7 +30,7 @@ impl<S: Stores> Vm<S> {
     }
     /// Evaluates the forms of a program or library text, one after the other.
     pub fn load_forms(&mut self, forms: &[Syntax], env: EnvId) -> Result<Value, SchemeError> {
-        self.prescan(forms, env)?;
+        self.with_room(|vm| vm.prescan(forms, env))?;
         let mut last = Value::UNSPECIFIED;
         for form in forms {
             last = self.eval_form(form, env)?;
@@ -40,7 +40,7 @@ impl<S: Stores> Vm<S> {
     /// Evaluates one top-level form. Syntax errors go through the handlers like all others.
     pub fn eval_form(&mut self, form: &Syntax, env: EnvId) -> Result<Value, SchemeError> {
         self.form = Some(form.pos());
-        match self.compile_form(form, env) {
+        match self.with_room(|vm| vm.compile_form(form, env)) {
             Ok(thunk) => self.run(thunk),
             Err(e) => self.run_error(e),
         }

@@ -111,11 +111,23 @@ impl Roots {
             control_top: AtomicUsize::new(0),
             regs: Default::default(),
         };
-        for r in [Reg::Handlers, Reg::Winders, Reg::Dynamic] {
-            roots.set(r, Value::NIL);
-        }
-        roots.set(Reg::Chain, Value::FALSE);
+        roots.reset();
         roots
+    }
+    /// The dynamic state of a thread that runs nothing.
+    pub fn reset(&self) {
+        for r in [Reg::Handlers, Reg::Winders, Reg::Dynamic] {
+            self.set(r, Value::NIL);
+        }
+        self.idle();
+    }
+    /// Forgets what ran: until something runs again, the stack holds nothing.
+    pub fn idle(&self) {
+        self.top.store(0, Ordering::Relaxed);
+        self.control_top.store(0, Ordering::Relaxed);
+        for r in [Reg::Chain, Reg::Closure, Reg::Scratch] {
+            self.set(r, Value::FALSE);
+        }
     }
     #[inline(always)]
     pub fn get(&self, r: Reg) -> Value {
@@ -142,15 +154,22 @@ unsafe impl RootSource for Roots {
     }
 }
 
-/// The list of everything that lives for ever: symbols, global variables, constants of compiled code.
-pub struct Immortals(pub AtomicU64);
+/// The roots that belong to no thread.
+pub struct Immortals {
+    /// The list of everything that lives for ever: symbols, global variables, constants of compiled code.
+    pub list: AtomicU64,
+    /// Memory held back for the day the heap is full: the handlers of that error need some. `#f` when it is in use.
+    pub reserve: AtomicU64,
+}
 
-// SAFETY: every reference of the program that no thread holds is reachable from the list.
+// SAFETY: every reference of the program that no thread holds is reachable from these.
 unsafe impl RootSource for Immortals {
     fn trace_roots(&self, tracer: &mut Tracer<'_>) {
-        let v = Value(self.0.load(Ordering::Acquire));
-        if v.is_pointer() {
-            tracer.edge(v.0 as usize);
+        for root in [&self.list, &self.reserve] {
+            let v = Value(root.load(Ordering::Acquire));
+            if v.is_pointer() {
+                tracer.edge(v.0 as usize);
+            }
         }
     }
 }
@@ -161,6 +180,10 @@ pub struct Shared<S: Stores> {
     pub symbols: Mutex<HashMap<Box<str>, Value>>,
     pub immortals: Arc<Immortals>,
     pub immortals_lock: Mutex<()>,
+    /// Bytes of the reserve.
+    pub reserve: usize,
+    /// Safepoints until a missing reserve is tried for again, and how many that was the last time.
+    pub reserve_wait: (AtomicUsize, AtomicUsize),
     pub consts: Consts,
     pub envs: Mutex<Environments>,
     pub prims: OnceLock<&'static [Primitive<S>]>,
@@ -182,6 +205,9 @@ pub struct Vm<S: Stores> {
     pub last_call: Option<(&'static Code, usize)>,
     /// The top-level form that runs.
     pub form: Option<Pos>,
+    /// The instruction that exhausted the heap last: its address, what all threads had allocated then, and how often
+    /// it did so without anything to show for it.
+    pub pressed: (usize, u64, u32),
 }
 
 impl<S: Stores> Vm<S> {

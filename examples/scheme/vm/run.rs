@@ -10,7 +10,7 @@ use super::{Frame, Reg, Stores, Vm};
 use crate::code::{Capture, Code, Ins};
 use crate::error::{Kind, SchemeError};
 use crate::heap::*;
-use crate::lib::numbers;
+use crate::standard::numbers;
 use crate::natives::special::Special;
 use crate::value::*;
 use pagemark::Space;
@@ -76,12 +76,18 @@ impl<S: Stores> Vm<S> {
         self.finish(state)
     }
     fn finish(&mut self, mut state: State) -> Result<Value, SchemeError> {
-        loop {
+        let result = loop {
             match self.interpret(&mut state) {
-                Ok(v) => return Ok(v),
-                Err(e) => self.handle_error(&mut state, e)?,
+                Ok(v) => break Ok(v),
+                Err(e) => {
+                    if let Err(e) = self.handle_error(&mut state, e) {
+                        break Err(e);
+                    }
+                }
             }
-        }
+        };
+        self.roots.idle();
+        result
     }
 
     #[allow(clippy::too_many_lines)]
@@ -217,7 +223,14 @@ impl<S: Stores> Vm<S> {
                 let frames = (ct as usize - self.roots.control.as_ptr() as usize) / size_of::<Frame>();
                 self.roots.control_top.store(frames, Ordering::Relaxed);
                 self.roots.set(Reg::Closure, clo);
-                let v = attempt!((prims[$index as usize].func)(self, args));
+                let v = match (prims[$index as usize].func)(self, args) {
+                    Err(e) if e.is_exhausted() => {
+                        save!();
+                        let args = args.as_ptr() as *mut u64;
+                        attempt!(self.retry_primitive(state, $index as u32, args, n))
+                    }
+                    other => attempt!(other),
+                };
                 put!(base, v);
             }};
         }

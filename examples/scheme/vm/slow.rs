@@ -2,7 +2,7 @@
 
 use super::{Stores, Vm};
 use crate::error::SchemeError;
-use crate::lib::numbers;
+use crate::standard::numbers;
 use crate::value::Value;
 
 impl<S: Stores> Vm<S> {

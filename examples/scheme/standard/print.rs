@@ -9,8 +9,8 @@ use crate::heap::{
     bytes_of, car, cdr, field, first_word, is_pair, is_string, is_symbol, is_type, is_vector, size, str_chars,
     symbol_name,
 };
-use crate::lib::numbers;
-use crate::lib::text::char_name;
+use crate::standard::numbers;
+use crate::standard::text::char_name;
 use crate::value::{HEADER_TAG, Type, Value, header_kind, kind_of};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
@@ -22,11 +22,6 @@ pub enum Mode {
     Write,
     Shared,
     Simple,
-}
-
-/// As `display` prints it.
-pub fn display_to_string(v: Value) -> String {
-    to_string(v, Mode::Display)
 }
 
 /// As `write` prints it.

@@ -3,7 +3,7 @@
 use super::chars::foldcase;
 use crate::error::SchemeError;
 use crate::heap::{str_chars, str_len, str_to_rust};
-use crate::lib::args;
+use crate::standard::args;
 use crate::prims::{ANY, Answer, Registry};
 use crate::value::Value;
 use crate::vm::Stores;

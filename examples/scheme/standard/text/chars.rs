@@ -1,7 +1,7 @@
 //! `(scheme char)` on single characters: classes, cases, comparisons and names.
 
 use crate::error::SchemeError;
-use crate::lib::args;
+use crate::standard::args;
 use crate::prims::{ANY, Answer, Registry};
 use crate::value::Value;
 use crate::vm::Stores;

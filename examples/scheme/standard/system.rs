@@ -2,7 +2,7 @@
 //! `(scheme time)`.
 
 use crate::error::SchemeError;
-use crate::lib::args;
+use crate::standard::args;
 use crate::prims::{Answer, Registry};
 use crate::value::Value;
 use crate::vm::{Stores, Vm};
@@ -51,8 +51,8 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
     });
     r.add("exit", 0, 1, |_, a| Err(SchemeError::exit(exit_code(a))));
     // Without unwinding; what ports hold is still written, losing it would help nobody.
-    r.add("emergency-exit", 0, 1, |_, a| {
-        crate::lib::ports::flush_all();
+    r.add("emergency-exit", 0, 1, |vm, a| {
+        crate::standard::ports::flush_all(vm);
         std::process::exit(exit_code(a))
     });
 

@@ -3,8 +3,8 @@
 use super::{BINARY, OUTPUT, closed, flush, lock, port_argument};
 use crate::error::SchemeError;
 use crate::heap::{bytes_of, size, str_len, str_ref};
-use crate::lib::args;
-use crate::lib::print::{Mode, display_to_string, to_string, write_to_string};
+use crate::standard::args;
+use crate::standard::print::{Mode, to_string};
 use crate::prims::{Answer, Registry};
 use crate::value::Value;
 use crate::vm::{Stores, Vm};
@@ -57,8 +57,7 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
         put(vm, "write-line", a, 1, OUTPUT, text.as_bytes())
     });
     r.add("%datum->string", 2, 2, |vm, a| {
-        let text = if a[1].is_true() { write_to_string(a[0]) } else { display_to_string(a[0]) };
-        vm.string_from(&text)
+        vm.string_from(&to_string(a[0], if a[1].is_true() { Mode::Write } else { Mode::Display }))
     });
 }
 

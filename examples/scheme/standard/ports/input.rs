@@ -4,7 +4,7 @@ use super::state::Input;
 use super::{BINARY, INPUT, lock, look, port_argument, skip};
 use crate::error::SchemeError;
 use crate::heap::{byte_at, size};
-use crate::lib::args;
+use crate::standard::args;
 use crate::prims::{Answer, Registry};
 use crate::reader::{CharSource, Reader};
 use crate::syntax::to_value;

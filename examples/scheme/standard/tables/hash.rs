@@ -2,8 +2,8 @@
 
 use crate::error::SchemeError;
 use crate::heap::{bytes_of, car, cdr, field, is_bytevector, is_pair, is_string, is_vector, size, str_chars, str_len};
-use crate::lib::args;
-use crate::lib::numbers::{self, tower::Number};
+use crate::standard::args;
+use crate::standard::numbers::{self, tower::Number};
 use crate::natives::equal::{is_equal, is_eqv};
 use crate::prims::{Answer, Registry};
 use crate::value::Value;

@@ -1,7 +1,7 @@
 //! Strings to and from lists, vectors, symbols and UTF-8.
 
 use crate::heap::{bytes_of, field, size, str_len, str_ref, symbol_name};
-use crate::lib::args;
+use crate::standard::args;
 use crate::prims::{ANY, Registry};
 use crate::value::Value;
 use crate::vm::Stores;

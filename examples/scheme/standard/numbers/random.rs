@@ -22,6 +22,11 @@ fn next() -> u64 {
     z ^ (z >> 31)
 }
 
+/// Undoes `draws` drawings: nobody sees them, and the instruction that drew them will run again.
+fn give_back(draws: u64) {
+    STATE.fetch_sub(STEP.wrapping_mul(draws), Ordering::Relaxed);
+}
+
 /// In the open interval from 0 to 1.
 fn real() -> f64 {
     ((next() >> 12) as f64 + 0.5) / (1u64 << 52) as f64
@@ -29,9 +34,9 @@ fn real() -> f64 {
 
 pub fn install<S: Stores>(r: &mut Registry<S>) {
     r.add("random-integer", 1, 1, |vm, a| below(vm, "random-integer", a));
-    r.add("random-real", 0, 0, |vm, _| vm.flonum(real()));
+    r.add("random-real", 0, 0, |vm, _| vm.flonum(real()).inspect_err(|_| give_back(1)));
     r.add("random", 1, 1, |vm, a| match need("random", a, 0)? {
-        Number::Flo(limit) if limit > 0.0 => vm.flonum(real() * limit),
+        Number::Flo(limit) if limit > 0.0 => vm.flonum(real() * limit).inspect_err(|_| give_back(1)),
         _ => below(vm, "random", a),
     });
     r.add("random-seed!", 1, 1, |_, a| match a[0].to_fixnum() {
@@ -49,12 +54,13 @@ fn below<S: Stores>(vm: &mut Vm<S>, who: &str, args: &[Value]) -> Answer {
         return Err(SchemeError::range(who, 1, args[0]));
     }
     match limit {
-        Number::Int(n) => put(vm, &Number::Int(((u128::from(next()) * n as u128) >> 64) as i64)),
+        Number::Int(n) => put(vm, &Number::Int(((u128::from(next()) * n as u128) >> 64) as i64)).inspect_err(|_| give_back(1)),
         Number::Big(n) => {
             // 64 bits more than the limit has make the bias of the remainder negligible.
-            let digits = (0..n.bits() / 32 + 3).map(|_| next() as u32).collect();
+            let draws = n.bits() / 32 + 3;
+            let digits = (0..draws).map(|_| next() as u32).collect();
             let wide = BigInt::from_biguint(Sign::Plus, BigUint::new(digits));
-            put(vm, &tower::from_big(wide % n))
+            put(vm, &tower::from_big(wide % n)).inspect_err(|_| give_back(draws))
         }
         _ => Err(SchemeError::wrong_type(who, 1, "exact integer", args[0])),
     }

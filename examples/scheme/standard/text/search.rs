@@ -2,7 +2,7 @@
 
 use crate::error::SchemeError;
 use crate::heap::{str_chars, str_len, str_ref};
-use crate::lib::args;
+use crate::standard::args;
 use crate::prims::{Answer, Registry};
 use crate::value::Value;
 use crate::vm::{Stores, Vm};

@@ -222,20 +222,27 @@ impl Port {
 /// A shared port.
 pub type Shared = Arc<Mutex<Port>>;
 
-static TABLE: OnceLock<RwLock<Vec<Option<Shared>>>> = OnceLock::new();
+/// A port and whether it was made for output, which is known without locking it.
+type Entry = Option<(Shared, bool)>;
+
+static TABLE: OnceLock<RwLock<Vec<Entry>>> = OnceLock::new();
 
 /// The indices every process starts with.
 pub const STDIN: usize = 0;
 pub const STDOUT: usize = 1;
 pub const STDERR: usize = 2;
 
-fn table() -> &'static RwLock<Vec<Option<Shared>>> {
+fn entry(port: Port) -> Entry {
+    let output = port.output.is_some();
+    Some((Arc::new(Mutex::new(port)), output))
+}
+
+fn table() -> &'static RwLock<Vec<Entry>> {
     TABLE.get_or_init(|| {
-        let shared = |port| Some(Arc::new(Mutex::new(port)));
         RwLock::new(vec![
-            shared(Port::reading(Box::new(io::stdin()))),
-            shared(Port::writing(Box::new(io::stdout()), io::stdout().is_terminal())),
-            shared(Port::writing(Box::new(io::stderr()), true)),
+            entry(Port::reading(Box::new(io::stdin()))),
+            entry(Port::writing(Box::new(io::stdout()), io::stdout().is_terminal())),
+            entry(Port::writing(Box::new(io::stderr()), true)),
         ])
     })
 }
@@ -243,13 +250,13 @@ fn table() -> &'static RwLock<Vec<Option<Shared>>> {
 /// Puts a port into the table.
 pub fn register(port: Port) -> usize {
     let mut ports = table().write().unwrap_or_else(PoisonError::into_inner);
-    ports.push(Some(Arc::new(Mutex::new(port))));
+    ports.push(entry(port));
     ports.len() - 1
 }
 
 /// The port with this index, unless it was closed in every direction.
 pub fn find(index: usize) -> Option<Shared> {
-    table().read().unwrap_or_else(PoisonError::into_inner).get(index).cloned().flatten()
+    table().read().unwrap_or_else(PoisonError::into_inner).get(index)?.as_ref().map(|(port, _)| port.clone())
 }
 
 /// Locks a port; a panic of another thread while it held the lock does no harm to a buffer.
@@ -257,27 +264,17 @@ pub fn lock(port: &Shared) -> MutexGuard<'_, Port> {
     port.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Closes one or both directions, writing pending output first.
-pub fn close(index: usize, input: bool, output: bool) -> io::Result<()> {
-    let Some(port) = find(index) else { return Ok(()) };
-    let mut port = lock(&port);
-    let mut flushed = Ok(());
-    if output && let Some(mut out) = port.output.take() {
-        flushed = out.flush();
-    }
-    if input {
-        port.input = None;
-    }
-    if port.input.is_none() && port.output.is_none() {
-        table().write().unwrap_or_else(PoisonError::into_inner)[index] = None;
-    }
-    flushed
+/// Takes a port that is closed in every direction out of the table.
+pub fn forget(index: usize) {
+    table().write().unwrap_or_else(PoisonError::into_inner)[index] = None;
 }
 
-/// Writes all pending output; called before the process exits.
+/// Writes all pending output. A thread that reads holds the lock of its port meanwhile, so input ports are left alone.
 pub fn flush_all() {
-    let ports: Vec<Shared> = table().read().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect();
-    for port in ports {
+    let table = table().read().unwrap_or_else(PoisonError::into_inner);
+    let outputs: Vec<Shared> = table.iter().flatten().filter(|(_, out)| *out).map(|(port, _)| port.clone()).collect();
+    drop(table);
+    for port in outputs {
         if let Some(out) = &mut lock(&port).output {
             // There is nobody left to tell about a failure.
             let _ = out.flush();

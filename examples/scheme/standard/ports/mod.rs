@@ -17,7 +17,10 @@ use state::{Input, Output, Port, Shared};
 use std::io;
 use std::sync::{MutexGuard, TryLockError};
 
-pub use state::flush_all;
+/// Writes all pending output where the thread may block: other threads hold ports while they wait for a pause to end.
+pub fn flush_all<S: Stores>(vm: &mut Vm<S>) {
+    vm.blocking(state::flush_all);
+}
 
 const INPUT: i64 = 1;
 const OUTPUT: i64 = 2;

@@ -1,13 +1,13 @@
 //! Opening, closing and telling ports apart.
 
 use super::state::{self, Port};
-use super::{BINARY, INPUT, OUTPUT, closed, index, is_port, kind, lock, system_error};
+use super::{BINARY, INPUT, OUTPUT, closed, flush, index, is_port, kind, lock, system_error};
 use crate::error::SchemeError;
 use crate::heap::{bytes_of, size, str_len, str_ref};
-use crate::lib::args;
+use crate::standard::args;
 use crate::prims::{Answer, Registry};
 use crate::value::{Type, Value};
-use crate::vm::{Stores, Vm};
+use crate::vm::{Reg, Stores, Vm};
 use std::io;
 
 pub fn install<S: Stores>(r: &mut Registry<S>) {
@@ -46,9 +46,9 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
         vm.bytevector(&bytes)
     });
 
-    r.add("close-port", 1, 1, |_, a| close("close-port", a, true, true));
-    r.add("close-input-port", 1, 1, |_, a| close("close-input-port", a, true, false));
-    r.add("close-output-port", 1, 1, |_, a| close("close-output-port", a, false, true));
+    r.add("close-port", 1, 1, |vm, a| close(vm, "close-port", a, true, true));
+    r.add("close-input-port", 1, 1, |vm, a| close(vm, "close-input-port", a, true, false));
+    r.add("close-output-port", 1, 1, |vm, a| close(vm, "close-output-port", a, false, true));
 
     r.add("port?", 1, 1, |_, a| Ok(Value::bool(is_port(a[0]))));
     r.add("input-port?", 1, 1, |_, a| Ok(Value::bool(is_port(a[0]) && kind(a[0]) & INPUT != 0)));
@@ -66,10 +66,13 @@ enum Failure {
 }
 
 /// The heap object is allocated first: an exhausted heap then leaves no open file behind.
-fn make<S: Stores>(vm: &Vm<S>, kind: i64, open: impl FnOnce() -> io::Result<Port>) -> Result<Value, Failure> {
+fn make<S: Stores>(vm: &mut Vm<S>, kind: i64, open: impl FnOnce() -> io::Result<Port>) -> Result<Value, Failure> {
     let object = vm.object(Type::Port, 0, &[Value::fixnum(0), Value::fixnum(kind)]).map_err(Failure::Heap)?;
-    let port = open().map_err(Failure::System)?;
-    vm.init(object, 0, Value::fixnum(state::register(port) as i64));
+    // To open a named pipe is to wait for its other end.
+    vm.roots.set(Reg::Scratch, object);
+    let port = vm.blocking(open);
+    vm.roots.set(Reg::Scratch, Value::FALSE);
+    vm.set_field(object, 0, Value::fixnum(state::register(port.map_err(Failure::System)?) as i64));
     Ok(object)
 }
 
@@ -95,11 +98,23 @@ fn argument(who: &str, a: &[Value]) -> Result<Value, SchemeError> {
     if is_port(a[0]) { Ok(a[0]) } else { Err(SchemeError::wrong_type(who, 1, "port", a[0])) }
 }
 
-fn close(who: &str, a: &[Value], input: bool, output: bool) -> Answer {
-    let port = argument(who, a)?;
-    match state::close(index(port), input, output) {
-        Ok(()) => Ok(Value::UNSPECIFIED),
-        Err(e) => Err(system_error(who, &e, a)),
+/// Closes one or both directions, writing pending output first.
+fn close<S: Stores>(vm: &mut Vm<S>, who: &str, a: &[Value], input: bool, output: bool) -> Answer {
+    let index = index(argument(who, a)?);
+    let Some(shared) = state::find(index) else { return Ok(Value::UNSPECIFIED) };
+    let mut port = lock(vm, &shared);
+    let pending = if output { port.output.take() } else { None };
+    if input {
+        port.input = None;
+    }
+    let closed = port.input.is_none() && port.output.is_none();
+    drop(port);
+    if closed {
+        state::forget(index);
+    }
+    match pending {
+        Some(mut output) => flush(vm, who, &mut output),
+        None => Ok(Value::UNSPECIFIED),
     }
 }
 

@@ -11,7 +11,7 @@ mod hash;
 
 use crate::error::SchemeError;
 use crate::heap::{field, is_type, size};
-use crate::lib::args;
+use crate::standard::args;
 use crate::prims::{Answer, Registry};
 use crate::value::{Type, Value};
 use crate::vm::{Stores, Vm};

@@ -1,0 +1,103 @@
+;;; Threads, mutexes, condition variables, and what they share.
+
+(import (scheme base) (scheme write) (srfi 18) (srfi 69))
+(include "support/check.scm")
+
+(define (spawn thunk) (thread-start! (make-thread thunk)))
+(define (in-threads n f) (map thread-join! (map (lambda (i) (spawn (lambda () (f i)))) (iota n 1))))
+
+(check (in-threads 3 (lambda (i) (let lp ((n 0) (s 0)) (if (< n 100000) (lp (+ n 1) (+ s i)) s))))
+       => '(100000 200000 300000))
+(check (guard (e ((uncaught-exception? e) (uncaught-exception-reason e)))
+         (thread-join! (spawn (lambda () (raise 'oops)))))
+       => 'oops)
+(check (guard (e (#t 'twice)) (let ((t (spawn (lambda () 1)))) (thread-start! t))) => 'twice)
+(check (thread-join! (spawn (lambda ()
+                              (guard (e (#t (list 'caught e)))
+                                (dynamic-wind (lambda () #f) (lambda () (raise 'x)) (lambda () #f))))))
+       => '(caught x))
+
+;; Every thread with strings, tables, continuations, deep recursion and a parameter of its own.
+(define (work id)
+  (let ((table (make-hash-table)))
+    (let loop ((i 0) (kept '()))
+      (if (= i 2000)
+          (list (hash-table-size table) (length kept))
+          (let ((key (string-append "k" (number->string (modulo (* i id) 500)))))
+            (hash-table-update!/default table key
+              (lambda (l) (if (> (length l) 20) '() (cons (vector i (* i 1.5) key) l)))
+              '())
+            (loop (+ i 1)
+                  (if (= 0 (modulo i 100)) (cons (call/cc (lambda (c) (if (even? i) (c i) (list i)))) kept) kept)))))))
+(define (tree d) (if (= d 0) '() (cons (tree (- d 1)) (tree (- d 1)))))
+(define (leaves t) (if (null? t) 1 (+ (leaves (car t)) (leaves (cdr t)))))
+(define (deep n) (if (= n 0) 0 (+ 1 (deep (- n 1)))))
+(check (in-threads 4
+         (lambda (id)
+           (let* ((w (work id)) (l (leaves (tree 10))) (d (deep 20000)))
+             (parameterize ((current-output-port (open-output-string)))
+               (write (list w l d))
+               (get-output-string (current-output-port))))))
+       => '("((500 20) 1024 20000)" "((250 20) 1024 20000)" "((500 20) 1024 20000)" "((125 20) 1024 20000)"))
+
+;; Results live on between the end of a thread and its join.
+(check (let ((threads (map (lambda (i) (spawn (lambda () (make-vector 50 (list i))))) (iota 30))))
+         (thread-sleep! 0.02)
+         (gc)
+         (apply + (map (lambda (t) (car (vector-ref (thread-join! t) 49))) threads)))
+       => 435)
+
+;;; Mutexes and condition variables
+
+(define m (make-mutex))
+(define c (make-condition-variable))
+(define count 0)
+(in-threads 4
+  (lambda (i)
+    (do ((n 0 (+ n 1))) ((= n 1000))
+      (mutex-lock! m)
+      (set! count (+ count 1))
+      (mutex-unlock! m))))
+(check count => 4000)
+
+(define items '())
+(define (put x)
+  (mutex-lock! m)
+  (set! items (append items (list x)))
+  (condition-variable-signal! c)
+  (mutex-unlock! m))
+(define (get)
+  (mutex-lock! m)
+  (let loop ()
+    (if (null? items)
+        (begin (mutex-unlock! m c) (mutex-lock! m) (loop))
+        (let ((x (car items)))
+          (set! items (cdr items))
+          (mutex-unlock! m)
+          x))))
+(check (let ((consumers
+              (map (lambda (i) (spawn (lambda () (let loop ((s 0)) (let ((x (get))) (if (eq? x 'stop) s (loop (+ s (length x)))))))))
+                   '(1 2 3))))
+         (in-threads 3 (lambda (i) (do ((j 0 (+ j 1))) ((= j 100)) (put (list i j (make-string 10 #\x))))))
+         (for-each (lambda (c) (put 'stop)) consumers)
+         (apply + (map thread-join! consumers)))
+       => 900)
+
+;; A waiter whose time is up takes no signal with it.
+(check (begin (mutex-lock! m) (mutex-unlock! m c 0.01)) => #f)
+(check (let* ((waits #f)
+              (t (spawn (lambda () (mutex-lock! m) (set! waits #t) (mutex-unlock! m c 20)))))
+         (let loop ()
+           (mutex-lock! m)
+           (let ((ready waits))
+             (if ready (condition-variable-signal! c))
+             (mutex-unlock! m)
+             (if (not ready) (begin (thread-yield!) (loop)))))
+         (thread-join! t))
+       => #t)
+(check (mutex-lock! m 0.01) => #t)
+(check (thread-join! (spawn (lambda () (mutex-lock! m 0.01)))) => #f)
+(mutex-unlock! m)
+(check (thread-join! (spawn (lambda () (thread-sleep! 10))) 0.01 'late) => 'late)
+
+(report)
