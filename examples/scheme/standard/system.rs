@@ -2,8 +2,8 @@
 //! `(scheme time)`.
 
 use crate::error::SchemeError;
-use crate::standard::args;
 use crate::prims::{Answer, Registry};
+use crate::standard::args;
 use crate::value::Value;
 use crate::vm::{Stores, Vm};
 use std::sync::OnceLock;

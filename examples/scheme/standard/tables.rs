@@ -11,8 +11,8 @@ mod hash;
 
 use crate::error::SchemeError;
 use crate::heap::{field, is_type, size};
-use crate::standard::args;
 use crate::prims::{Answer, Registry};
+use crate::standard::args;
 use crate::value::{Type, Value};
 use crate::vm::{Stores, Vm};
 use hash::Kind;

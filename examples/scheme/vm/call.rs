@@ -624,4 +624,3 @@ impl<S: Stores> Vm<S> {
         self.form.unwrap_or(own)
     }
 }
-

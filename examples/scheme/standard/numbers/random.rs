@@ -54,7 +54,9 @@ fn below<S: Stores>(vm: &mut Vm<S>, who: &str, args: &[Value]) -> Answer {
         return Err(SchemeError::range(who, 1, args[0]));
     }
     match limit {
-        Number::Int(n) => put(vm, &Number::Int(((u128::from(next()) * n as u128) >> 64) as i64)).inspect_err(|_| give_back(1)),
+        Number::Int(n) => {
+            put(vm, &Number::Int(((u128::from(next()) * n as u128) >> 64) as i64)).inspect_err(|_| give_back(1))
+        }
         Number::Big(n) => {
             // 64 bits more than the limit has make the bias of the remainder negligible.
             let draws = n.bits() / 32 + 3;

@@ -3,9 +3,9 @@
 use super::{BINARY, OUTPUT, closed, flush, lock, port_argument};
 use crate::error::SchemeError;
 use crate::heap::{bytes_of, size, str_len, str_ref};
+use crate::prims::{Answer, Registry};
 use crate::standard::args;
 use crate::standard::print::{Mode, to_string};
-use crate::prims::{Answer, Registry};
 use crate::value::Value;
 use crate::vm::{Stores, Vm};
 

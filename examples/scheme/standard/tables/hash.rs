@@ -2,10 +2,10 @@
 
 use crate::error::SchemeError;
 use crate::heap::{bytes_of, car, cdr, field, is_bytevector, is_pair, is_string, is_vector, size, str_chars, str_len};
-use crate::standard::args;
-use crate::standard::numbers::{self, tower::Number};
 use crate::natives::equal::{is_equal, is_eqv};
 use crate::prims::{Answer, Registry};
+use crate::standard::args;
+use crate::standard::numbers::{self, tower::Number};
 use crate::value::Value;
 use crate::vm::Stores;
 use std::hash::{Hash, Hasher};

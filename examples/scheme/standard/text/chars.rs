@@ -1,8 +1,8 @@
 //! `(scheme char)` on single characters: classes, cases, comparisons and names.
 
 use crate::error::SchemeError;
-use crate::standard::args;
 use crate::prims::{ANY, Answer, Registry};
+use crate::standard::args;
 use crate::value::Value;
 use crate::vm::Stores;
 use std::cmp::Ordering;

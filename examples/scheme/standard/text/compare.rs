@@ -3,8 +3,8 @@
 use super::chars::foldcase;
 use crate::error::SchemeError;
 use crate::heap::{str_chars, str_len, str_to_rust};
-use crate::standard::args;
 use crate::prims::{ANY, Answer, Registry};
+use crate::standard::args;
 use crate::value::Value;
 use crate::vm::Stores;
 use std::cmp::Ordering;

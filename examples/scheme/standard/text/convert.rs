@@ -1,8 +1,8 @@
 //! Strings to and from lists, vectors, symbols and UTF-8.
 
 use crate::heap::{bytes_of, field, size, str_len, str_ref, symbol_name};
-use crate::standard::args;
 use crate::prims::{ANY, Registry};
+use crate::standard::args;
 use crate::value::Value;
 use crate::vm::Stores;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,8 +2,8 @@
 
 use crate::error::SchemeError;
 use crate::heap::{str_chars, str_len, str_ref};
-use crate::standard::args;
 use crate::prims::{Answer, Registry};
+use crate::standard::args;
 use crate::value::Value;
 use crate::vm::{Stores, Vm};
 

@@ -2,8 +2,8 @@
 
 use crate::error::SchemeError;
 use crate::heap::{is_string, str_len, str_ref, str_to_rust};
-use crate::standard::args;
 use crate::prims::{ANY, Registry};
+use crate::standard::args;
 use crate::value::Value;
 use crate::vm::Stores;
 
