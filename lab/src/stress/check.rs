@@ -15,7 +15,7 @@ use super::fail::fail;
 use super::lane::{Lane, World};
 use super::model::{Number, word};
 use super::roots::ThreadRoots;
-use super::shadow::{Object, Target};
+use super::shadow::{NumberSet, Object, Target};
 
 /// Remembers what the last cycle marked.
 #[derive(Default)]
@@ -34,8 +34,8 @@ impl EventListener for LastCycle {
     }
 }
 
-/// Checks the heap; every lane is in a blocking region, or has no thread. Returns how many objects were compared.
-pub fn check(world: &World, lanes: &mut [MutexGuard<'_, Lane>], last: &LastCycle) -> u64 {
+/// Checks the heap; every lane is in a blocking region, or has no thread. Returns how many objects are reachable, and how many bytes they occupy.
+pub fn check(world: &World, lanes: &mut [MutexGuard<'_, Lane>], last: &LastCycle) -> (u64, u64) {
     // The roots are those of the lanes, so this mutator has none.
     let mut mutator = world.heap.attach(Arc::new(ThreadRoots::new()));
     mutator.collect();
@@ -76,7 +76,7 @@ pub fn check(world: &World, lanes: &mut [MutexGuard<'_, Lane>], last: &LastCycle
             }
         }
     }
-    reached.len() as u64
+    expected
 }
 
 struct Shadow<'a, 'l> {
@@ -94,8 +94,8 @@ impl Shadow<'_, '_> {
     }
 
     /// Every object that can be reached from `roots`.
-    fn reach(&self, roots: impl Iterator<Item = Target>) -> HashSet<Number> {
-        let mut reached = HashSet::new();
+    fn reach(&self, roots: impl Iterator<Item = Target>) -> NumberSet {
+        let mut reached = NumberSet::default();
         let mut pending: Vec<Target> = roots.collect();
         while let Some(target) = pending.pop() {
             if !reached.insert(target.number) {
@@ -155,7 +155,7 @@ fn compare(world: &World, shadow: &Shadow<'_, '_>, object: &Object) {
     }
 }
 
-fn no_overlap(shadow: &Shadow<'_, '_>, reached: &HashSet<Number>) {
+fn no_overlap(shadow: &Shadow<'_, '_>, reached: &NumberSet) {
     let mut places: Vec<(usize, usize)> = reached
         .iter()
         .map(|number| shadow.object(*number))

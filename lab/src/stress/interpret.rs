@@ -3,17 +3,20 @@
 //! An operation that cannot be done where the program is (no root, no slot, nothing of its own on the path) is skipped. One that allocates does so first:
 //! running into the limit is a safepoint, and nothing may be held across one but roots.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::lane::{Place, Runner, choose};
-use super::model::{Header, Layout, WORD, word};
+use super::model::{Header, Layout, WORD, mix, word};
 use super::program::{Copying, End, Op, Path, ROOTS, Shape, Source, Wait};
 use super::shadow::{Object, Window};
 
 /// Words a fresh object may have to be looked through for anything but zero every time.
 const ALWAYS_LOOKED_THROUGH: usize = 2048;
+/// Objects of an array that are made between two polls.
+const BETWEEN_POLLS: usize = 32;
 /// `reclaim` promised room so many times in a row, and there was none: nothing a program can live with.
 const IN_VAIN: u32 = 400;
 
@@ -22,6 +25,7 @@ impl Runner<'_> {
     pub fn execute(&mut self) -> Option<End> {
         self.lane.counts.operations += 1;
         match self.op.1 {
+            Op::Build { root, count, seed } => self.build(root, count as usize, seed),
             Op::Alloc { shape, root } => {
                 if let Some(fresh) = self.alloc(shape) {
                     self.set_root(root, Some(fresh));
@@ -118,14 +122,12 @@ impl Runner<'_> {
                 self.world.shared.replace(shared, None);
             }
             Op::Inspect { at } => {
-                // Every object on the path, from its end on: `walk` finds the last one of a kind.
-                for steps in 0..=at.steps.min(12) {
-                    if let Some(place) = self.any(Path { steps, ..at })
-                        && self.owns(place)
-                    {
-                        self.inspect(place);
-                    }
-                }
+                let own = RefCell::new(Vec::new());
+                self.walk(at, |this, place| {
+                    own.borrow_mut().extend(this.owns(place).then_some(place));
+                    false
+                });
+                own.take().into_iter().for_each(|place| self.inspect(place));
             }
             Op::Poll => self.mutator.poll(),
             Op::Block { wait } => self.block(wait),
@@ -137,6 +139,30 @@ impl Runner<'_> {
 
     fn set_root(&mut self, root: u8, place: Option<Place>) {
         self.lane.roots.set(root, place.map(|place| (place.addr, place.header)));
+    }
+
+    fn build(&mut self, root: u8, count: usize, seed: u32) {
+        let Some(array) = self.alloc(Shape { words: count as u32 + 1, layout: Layout::Slots }) else { return };
+        self.set_root(root, Some(array));
+        for slot in 0..count {
+            let number = mix((seed as u64) << 32 | slot as u64) as usize;
+            let layout = Layout::ALL[number % Layout::ALL.len()];
+            let Some(fresh) = self.alloc(Shape { words: 2 + (number >> 8) as u32 % 12, layout }) else { return };
+            // The allocation may have been a safepoint. Whoever was out of memory may have dropped the root.
+            let Some((addr, header)) = self.lane.roots.get(root) else { return };
+            let array = Place { addr, header };
+            if header.number.lane() != self.lane.index || header.slots() <= slot {
+                return;
+            }
+            if fresh.header.slots() > 0 {
+                let earlier = self.slot(array, (number >> 16) % (slot + 1));
+                self.store_slot(fresh, 0, earlier);
+            }
+            self.store_slot(array, slot, Some(fresh));
+            if slot % BETWEEN_POLLS == 0 {
+                self.mutator.poll();
+            }
+        }
     }
 
     /// A new object, in nobody's hands yet; `None` when there is no memory, after something was dropped.

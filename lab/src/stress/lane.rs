@@ -18,7 +18,7 @@ use super::shadow::{Object, Partition, Target};
 
 const PAGE: usize = 4096;
 /// Objects of more words are compared in samples while lanes run, and whole when they meet.
-const WHOLE: usize = 2048;
+const WHOLE: usize = 256;
 
 /// What all lanes of a run share.
 pub struct World {
@@ -51,6 +51,8 @@ pub struct Counts {
     pub out_of_memory: u64,
     /// Threads that ended and were replaced.
     pub threads_ended: u64,
+    /// The most bytes that were reachable at a meeting.
+    pub most_reachable_bytes: u64,
 }
 
 impl Counts {
@@ -64,6 +66,7 @@ impl Counts {
         self.exhausted += other.exhausted;
         self.out_of_memory += other.out_of_memory;
         self.threads_ended += other.threads_ended;
+        self.most_reachable_bytes = self.most_reachable_bytes.max(other.most_reachable_bytes);
     }
 }
 

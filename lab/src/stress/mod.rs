@@ -30,6 +30,7 @@ mod shadow;
 mod shrink;
 mod threads;
 
+use std::cell::Cell;
 use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -228,8 +229,12 @@ impl Session<'_> {
             return;
         }
         let budget = Duration::from_secs(self.arguments.shrink);
+        let last = Cell::new(plan.operations());
         let progress = |smaller: &Plan| {
-            self.report.say(&format!("  still fails with {} operations, {}", smaller.operations(), smaller.gc));
+            if smaller.operations() <= last.get() / 2 {
+                last.set(smaller.operations());
+                self.report.say(&format!("  still fails with {} operations", smaller.operations()));
+            }
         };
         // A smaller program needs less time, and one that hangs should not use up the budget.
         let patience = self.patience().min(budget / 4);

@@ -18,6 +18,8 @@ pub const MOST_LANES: usize = 8;
 pub const ROOTS: usize = 32;
 /// Global roots, which every lane reads and writes.
 pub const SHARED: usize = 48;
+/// The first of them, which hold what is old. A thread that ends hands them to the next one; only running out of memory clears them.
+pub const OLD_ROOTS: usize = 2;
 /// The most operations between two polls.
 const POLL_AT_LEAST: usize = 64;
 
@@ -84,6 +86,8 @@ pub enum End {
 /// One operation. `at` and `from` lead to an object of the lane's own (the last one on the path), `to` to any object.
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
+    /// Makes an array and an object for each of its slots, each referring to an earlier one; the array becomes a root.
+    Build { root: u8, count: u32, seed: u32 },
     /// Allocates an object and makes it a root.
     Alloc { shape: Shape, root: u8 },
     /// Allocates an object and stores it in a slot.
@@ -131,7 +135,8 @@ pub enum Op {
 }
 
 /// How often each kind of operation occurs in a program, before the seed's factor.
-const FREQUENCIES: [u64; 22] = [60, 90, 90, 30, 60, 20, 20, 6, 16, 20, 6, 40, 30, 12, 12, 12, 6, 40, 120, 8, 1, 1];
+const FREQUENCIES: [u64; 22] =
+    [240, 360, 360, 120, 240, 80, 80, 24, 64, 80, 24, 160, 120, 48, 48, 48, 24, 160, 480, 20, 2, 1];
 /// Places in [`FREQUENCIES`] that every program keeps: without them it has nothing to work on.
 const KEPT: [usize; 4] = [0, 1, 2, 18];
 /// How often each class of size occurs: two words at most, small, medium, large, huge.
@@ -141,9 +146,21 @@ const SIZES: [u64; 5] = [30, 120, 20, 4, 1];
 pub fn generate(seed: u64, lane: usize, count: usize) -> Vec<Op> {
     let mut generator = Generator::new(seed, lane);
     let mut ops = Vec::with_capacity(count);
+    if generator.old > 0 {
+        // First of all, so that there is something to mark while the rest happens. Not more than the rest can touch.
+        let count = generator.old.min(count as u64) as u32;
+        ops.extend((0..OLD_ROOTS as u8).map(|root| Op::Build { root, count, seed: generator.number() }));
+    }
     let mut since_poll = 0;
     while ops.len() < count {
-        let op = if since_poll >= POLL_AT_LEAST { Op::Poll } else { generator.op() };
+        let again = generator.old > 0 && generator.random.one_in(10_000);
+        let op = if again {
+            Op::Build { root: 0, count: generator.old.min(count as u64) as u32, seed: generator.number() }
+        } else if since_poll >= POLL_AT_LEAST {
+            Op::Poll
+        } else {
+            generator.op()
+        };
         since_poll = if matches!(op, Op::Poll) { 0 } else { since_poll + 1 };
         ops.push(op);
     }
@@ -156,6 +173,8 @@ struct Generator {
     sizes: [u64; SIZES.len()],
     /// Steps of a path, at most.
     depth: u64,
+    /// Objects of an old array.
+    old: u64,
 }
 
 impl Generator {
@@ -171,7 +190,8 @@ impl Generator {
             sizes = SIZES;
         }
         let depth = character.choose(&[2, 6, 20, 60]);
-        Generator { random: Random::new(seed, 1 + lane as u64), kinds, sizes, depth }
+        let old = character.choose(&[0, 0, 300, 3_000, 20_000]);
+        Generator { random: Random::new(seed, 1 + lane as u64), kinds, sizes, depth, old }
     }
 
     fn weighted(random: &mut Random, weights: &[u64]) -> usize {
@@ -189,8 +209,9 @@ impl Generator {
         self.random.any() as u32
     }
 
+    /// A root that an operation changes.
     fn root(&mut self) -> u8 {
-        self.random.below(ROOTS as u64) as u8
+        self.random.within(OLD_ROOTS as u64, ROOTS as u64 - 1) as u8
     }
 
     fn shared(&mut self) -> u8 {
@@ -198,7 +219,9 @@ impl Generator {
     }
 
     fn path(&mut self) -> Path {
-        Path { root: self.root(), steps: self.random.within(0, self.depth) as u8, seed: self.number() }
+        // A root that is null stands for the next one, so without old arrays this makes no difference.
+        let root = if self.random.one_in(3) { self.random.below(OLD_ROOTS as u64) as u8 } else { self.root() };
+        Path { root, steps: self.random.within(0, self.depth) as u8, seed: self.number() }
     }
 
     fn shape(&mut self) -> Shape {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pagemark::{RootSource, Tracer};
 
 use super::model::Header;
-use super::program::{ROOTS, SHARED};
+use super::program::{MOST_LANES, OLD_ROOTS, ROOTS, SHARED};
 use super::shadow::Target;
 
 /// The roots of one thread. Only it writes them, and the collector reads them while it is at a safepoint, so nothing needs to be ordered.
@@ -59,29 +59,46 @@ unsafe impl RootSource for ThreadRoots {
     }
 }
 
+/// The global roots: first those for all, then for each lane those that one thread leaves to the next.
+const ALL_SHARED: usize = SHARED + MOST_LANES * OLD_ROOTS;
+
 /// The global roots. Nobody reaches a safepoint with the lock in hand, so the collector may take it.
 pub struct SharedRoots {
-    slots: Mutex<[Option<(usize, Header)>; SHARED]>,
+    slots: Mutex<[Option<(usize, Header)>; ALL_SHARED]>,
 }
 
 impl SharedRoots {
     /// All null.
     pub fn new() -> SharedRoots {
-        SharedRoots { slots: Mutex::new([None; SHARED]) }
+        SharedRoots { slots: Mutex::new([None; ALL_SHARED]) }
     }
 
-    fn slots(&self) -> MutexGuard<'_, [Option<(usize, Header)>; SHARED]> {
+    fn slots(&self) -> MutexGuard<'_, [Option<(usize, Header)>; ALL_SHARED]> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What root `index` refers to.
     pub fn get(&self, index: u8) -> Option<(usize, Header)> {
-        self.slots()[index as usize % SHARED]
+        self.slots()[index as usize]
     }
 
     /// Makes root `index` refer to `object`, and returns what it referred to.
     pub fn replace(&self, index: u8, object: Option<(usize, Header)>) -> Option<(usize, Header)> {
-        std::mem::replace(&mut self.slots()[index as usize % SHARED], object)
+        std::mem::replace(&mut self.slots()[index as usize], object)
+    }
+
+    /// The thread of `lane` that has `roots` is about to end.
+    pub fn leave(&self, lane: usize, roots: &ThreadRoots) {
+        for root in 0..OLD_ROOTS {
+            self.slots()[SHARED + lane * OLD_ROOTS + root] = roots.get(root as u8);
+        }
+    }
+
+    /// The next thread of `lane` has `roots`, which are null.
+    pub fn inherit(&self, lane: usize, roots: &ThreadRoots) {
+        for root in 0..OLD_ROOTS {
+            roots.set(root as u8, self.slots()[SHARED + lane * OLD_ROOTS + root].take());
+        }
     }
 
     /// Makes them all null.

@@ -106,7 +106,9 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn std::error::Error>> {
             if world.drop_all {
                 world.shared.clear();
             }
-            counts.objects_checked += check(&world, &mut lanes.iter().map(lock).collect::<Vec<_>>(), &last);
+            let (objects, bytes) = check(&world, &mut lanes.iter().map(lock).collect::<Vec<_>>(), &last);
+            counts.objects_checked += objects;
+            counts.most_reachable_bytes = counts.most_reachable_bytes.max(bytes);
             let last = match &mut flatness {
                 None => held == phases,
                 Some(flatness) => flatness.sample(&world.heap),
@@ -189,12 +191,15 @@ fn work(world: &World, lane: &Mutex<Lane>, meeting: &Meeting) -> bool {
     let roots = Arc::new(ThreadRoots::new());
     let mut mutator = world.heap.attach(roots.clone());
     let mut guard = lock(lane);
+    world.shared.inherit(guard.index, &roots);
     guard.roots = roots;
     loop {
-        match run_phase(world, &mut guard, &mut mutator) {
-            Some(End::Return) => return false,
-            Some(End::Panic) => resume_unwind(Box::new(Planned)),
-            None => {}
+        if let Some(end) = run_phase(world, &mut guard, &mut mutator) {
+            world.shared.leave(guard.index, &guard.roots);
+            match end {
+                End::Return => return false,
+                End::Panic => resume_unwind(Box::new(Planned)),
+            }
         }
         if world.drop_all {
             (0..program::ROOTS as u8).for_each(|root| guard.roots.set(root, None));

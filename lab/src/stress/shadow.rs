@@ -6,10 +6,36 @@
 //! A lane does not know which of its objects are reachable, since other lanes' objects refer to them. It need not: it gets at objects only by walking the heap
 //! from roots. What has become unreachable is found and forgotten by the check when all lanes meet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
-use super::model::{Header, Number};
+use super::model::{Header, Number, mix};
+
+/// Numbers, quickly found.
+pub type NumberMap<T> = HashMap<Number, T, BuildHasherDefault<NumberHasher>>;
+/// The same without values.
+pub type NumberSet = HashSet<Number, BuildHasherDefault<NumberHasher>>;
+
+/// Hashes a number with one mixing step; nobody attacks these tables.
+#[derive(Default)]
+pub struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(*byte as u64);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = mix(self.0 ^ number);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// What a slot or root refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,7 +86,7 @@ impl Object {
 pub struct Partition {
     lane: usize,
     made: u64,
-    objects: HashMap<Number, Object>,
+    objects: NumberMap<Object>,
 }
 
 impl Partition {
