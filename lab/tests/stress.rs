@@ -107,13 +107,8 @@ fn memory_stays_flat_over_many_cycles() {
 
 #[test]
 fn what_the_tool_does_not_know_is_an_error() {
-    let wrong: [&[&str]; 5] = [
-        &["--mechanism", "magic"],
-        &["--threads", "9"],
-        &["--gc", "limt=4M"],
-        &["--plan", "{}"],
-        &["--ops", "0"],
-    ];
+    let wrong: [&[&str]; 5] =
+        [&["--mechanism", "magic"], &["--threads", "9"], &["--gc", "limt=4M"], &["--plan", "{}"], &["--ops", "0"]];
     for arguments in wrong {
         assert!(!stress(arguments).status.success(), "{arguments:?}");
     }

@@ -70,12 +70,15 @@ impl Counts {
     }
 }
 
+/// Operations, each with its place in the lane's whole list.
+pub type Phase = Vec<(usize, Op)>;
+
 /// A lane between two threads: what outlives them.
 pub struct Lane {
     /// Which lane.
     pub index: usize,
     /// What it does, by phase.
-    pub phases: Vec<Vec<(usize, Op)>>,
+    pub phases: Vec<Phase>,
     /// How far it is: phase, and operation in it.
     pub at: (usize, usize),
     /// The roots of its thread.

@@ -14,10 +14,10 @@ use super::check::{LastCycle, check};
 use super::fail::fail;
 use super::flat::Flatness;
 use super::input::Input;
-use super::lane::{Counts, Lane, Runner, World};
+use super::lane::{Counts, Lane, Phase, Runner, World};
 use super::model::{Header, Layout, Model, word};
 use super::plan::Plan;
-use super::program::{self, End, Op};
+use super::program::{self, End};
 use super::roots::{SharedRoots, ThreadRoots};
 use super::shadow::Partition;
 
@@ -49,12 +49,12 @@ pub fn heap(plan: &Plan) -> Result<Heap, Box<dyn std::error::Error>> {
 
 /// The lanes of a plan that have something to do, with the phases in which somebody has.
 pub fn lanes(plan: &Plan) -> std::io::Result<Vec<Mutex<Lane>>> {
-    let mut lists: Vec<(usize, Vec<Vec<(usize, Op)>>)> = Vec::new();
+    let mut lists: Vec<(usize, Vec<Phase>)> = Vec::new();
     for index in 0..plan.threads {
         let ops = program::generate(plan.seed, index, plan.ops);
         let keep = |at: &usize| plan.keeps(index, *at);
         let phases = (0..plan.phases).map(|phase| program::phase(phase, plan.phases, ops.len()));
-        let kept: Vec<Vec<_>> = phases.map(|range| range.filter(keep).map(|at| (at, ops[at])).collect()).collect();
+        let kept: Vec<Phase> = phases.map(|range| range.filter(keep).map(|at| (at, ops[at])).collect()).collect();
         if kept.iter().any(|phase| !phase.is_empty()) {
             lists.push((index, kept));
         }
