@@ -15,7 +15,7 @@ use super::fail::fail;
 use super::lane::{Lane, World};
 use super::model::{Number, word};
 use super::roots::ThreadRoots;
-use super::shadow::{NumberSet, Object, Target};
+use super::shadow::{NumberSet, Object, reach};
 
 /// Remembers what the last cycle marked.
 #[derive(Default)]
@@ -43,7 +43,7 @@ pub fn check(world: &World, lanes: &mut [MutexGuard<'_, Lane>], last: &LastCycle
 
     let shadow = Shadow { by_lane: lanes.iter().enumerate().map(|(at, lane)| (lane.index, at)).collect(), lanes };
     let roots = shadow.lanes.iter().flat_map(|lane| lane.roots.targets()).chain(world.shared.targets());
-    let reached = shadow.reach(roots);
+    let reached = reach(roots, |number| shadow.object(number));
     let bytes = reached.iter().map(|number| shadow.object(*number).header.occupied() as u64).sum();
     let failures = world.heap.summary().verify_failures;
     if failures > 0 {
@@ -91,23 +91,6 @@ impl Shadow<'_, '_> {
 
     fn object(&self, number: Number) -> &Object {
         self.find(number).unwrap_or_else(|| fail(&format!("{number:?} was unreachable and is back")))
-    }
-
-    /// Every object that can be reached from `roots`.
-    fn reach(&self, roots: impl Iterator<Item = Target>) -> NumberSet {
-        let mut reached = NumberSet::default();
-        let mut pending: Vec<Target> = roots.collect();
-        while let Some(target) = pending.pop() {
-            if !reached.insert(target.number) {
-                continue;
-            }
-            let object = self.object(target.number);
-            if object.addr != target.addr {
-                fail(&format!("a reference to {:?} at {:#x} leads to {:#x}", target.number, object.addr, target.addr));
-            }
-            pending.extend(object.slots.iter().flatten().filter(|next| !reached.contains(&next.number)));
-        }
-        reached
     }
 }
 

@@ -9,12 +9,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::lane::{Place, Runner, choose};
+use super::memory;
 use super::model::{Header, Layout, WORD, mix, word};
 use super::program::{Copying, End, Op, Path, ROOTS, Shape, Source, Wait};
 use super::shadow::{Object, Window};
 
 /// Words a fresh object may have to be looked through for anything but zero every time.
 const ALWAYS_LOOKED_THROUGH: usize = 2048;
+/// One in so many operations that are refused memory does not ask for any: a program may do without.
+const GIVES_UP: usize = 16;
 /// Objects of an array that are made between two polls.
 const BETWEEN_POLLS: usize = 32;
 /// `reclaim` promised room so many times in a row, and there was none: nothing a program can live with.
@@ -132,6 +135,10 @@ impl Runner<'_> {
             Op::Poll => self.mutator.poll(),
             Op::Block { wait } => self.block(wait),
             Op::Collect => self.mutator.collect(),
+            Op::Reclaim { bytes } => {
+                // An answer of either kind changes nothing for a program that was refused nothing.
+                let _ = self.mutator.reclaim(bytes as usize);
+            }
             Op::Finish { end } => return Some(end),
         }
         None
@@ -175,12 +182,20 @@ impl Runner<'_> {
                 Ok(memory) => break memory.as_ptr() as usize,
                 Err(_) => {
                     self.lane.counts.exhausted += 1;
+                    if self.op.0.is_multiple_of(GIVES_UP) {
+                        return None;
+                    }
                     in_vain += 1;
                     if in_vain > IN_VAIN {
                         self.fail("`reclaim` says again and again that there is room, and there is none");
                     }
                     if self.mutator.reclaim(header.bytes()).is_err() {
                         self.lane.counts.out_of_memory += 1;
+                        if self.world.alone
+                            && let Some(why) = memory::has_room(self.world, self.lane, header)
+                        {
+                            self.fail(&why);
+                        }
                         self.drop_something();
                         return None;
                     }

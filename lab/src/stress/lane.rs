@@ -28,6 +28,10 @@ pub struct World {
     pub cards: Option<CardTable>,
     /// The global roots.
     pub shared: Arc<SharedRoots>,
+    /// The heap's limit in bytes.
+    pub limit: usize,
+    /// There is one lane only.
+    pub alone: bool,
     /// Lanes come to a meeting without roots.
     pub drop_all: bool,
 }

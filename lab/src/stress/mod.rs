@@ -19,6 +19,7 @@ mod flat;
 mod input;
 mod interpret;
 mod lane;
+mod memory;
 mod model;
 mod plan;
 mod program;

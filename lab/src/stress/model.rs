@@ -18,6 +18,9 @@ pub const WORD: usize = 8;
 /// The most words an object may have.
 pub const MAX_WORDS: usize = (1 << WORDS_BITS) - 1;
 
+/// Objects of more bytes have pages of their own.
+pub const LARGE_ABOVE: usize = 8192;
+
 const CHECK_BITS: u32 = 10;
 const WORDS_BITS: u32 = 17;
 const LAYOUT_BITS: u32 = 3;
@@ -113,7 +116,6 @@ impl Header {
     pub fn occupied(self) -> usize {
         const GRANULE: usize = 16;
         const PAGE: usize = 4096;
-        const LARGE_ABOVE: usize = 8192;
         self.bytes().next_multiple_of(if self.bytes() > LARGE_ABOVE { PAGE } else { GRANULE })
     }
 

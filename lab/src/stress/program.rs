@@ -130,13 +130,15 @@ pub enum Op {
     Block { wait: Wait },
     /// A full cycle.
     Collect,
+    /// Asks for room nobody was refused.
+    Reclaim { bytes: u32 },
     /// The lane's thread ends.
     Finish { end: End },
 }
 
 /// How often each kind of operation occurs in a program, before the seed's factor.
-const FREQUENCIES: [u64; 22] =
-    [240, 360, 360, 120, 240, 80, 80, 24, 64, 80, 24, 160, 120, 48, 48, 48, 24, 160, 480, 20, 2, 1];
+const FREQUENCIES: [u64; 23] =
+    [240, 360, 360, 120, 240, 80, 80, 24, 64, 80, 24, 160, 120, 48, 48, 48, 24, 160, 480, 20, 2, 1, 1];
 /// Places in [`FREQUENCIES`] that every program keeps: without them it has nothing to work on.
 const KEPT: [usize; 4] = [0, 1, 2, 18];
 /// How often each class of size occurs: two words at most, small, medium, large, huge.
@@ -279,6 +281,7 @@ impl Generator {
             18 => Op::Poll,
             19 => Op::Block { wait: self.wait() },
             20 => Op::Collect,
+            21 => Op::Reclaim { bytes: self.length() },
             _ => Op::Finish { end: self.random.choose(&[End::Return, End::Panic]) },
         }
     }

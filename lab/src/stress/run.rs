@@ -87,8 +87,15 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn std::error::Error>> {
     heap.add_listener(last.clone());
     let shared = Arc::new(SharedRoots::new());
     heap.add_global_roots(shared.clone());
-    let world = World { cards: heap.cards(), heap, shared, drop_all: plan.flat.is_some() };
     let lanes = lanes(plan)?;
+    let world = World {
+        cards: heap.cards(),
+        heap,
+        shared,
+        limit: Config::parse(&plan.gc)?.limit().unwrap_or(u64::MAX) as usize,
+        alone: lanes.len() == 1,
+        drop_all: plan.flat.is_some(),
+    };
     let phases = lanes.first().map_or(0, |lane| lock(lane).phases.len());
     let meeting = Meeting::default();
     let mut counts = Counts::default();
@@ -126,7 +133,9 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn std::error::Error>> {
         lane.roots = Arc::new(ThreadRoots::new());
     }
     check(&world, &mut ended, &last);
-    fill_half(&world.heap, plan)?;
+    if world.limit != usize::MAX {
+        fill_half(&world);
+    }
     for lane in &ended {
         counts.add(&Counts { reads_bounced: lane.input.bounced, ..lane.counts });
     }
@@ -139,14 +148,13 @@ fn lock(lane: &Mutex<Lane>) -> MutexGuard<'_, Lane> {
 }
 
 /// An empty heap has room for half its limit of objects that are kept.
-fn fill_half(heap: &Heap, plan: &Plan) -> Result<(), Box<dyn std::error::Error>> {
+fn fill_half(world: &World) {
     const WORDS: usize = 512;
-    let Some(limit) = Config::parse(&plan.gc)?.limit() else { return Ok(()) };
     let roots = Arc::new(ThreadRoots::new());
-    let mut mutator = heap.attach(roots.clone());
+    let mut mutator = world.heap.attach(roots.clone());
     let mut partition = Partition::new(program::MOST_LANES);
     let mut bytes = 0;
-    while bytes < limit as usize / 2 {
+    while bytes < world.limit / 2 {
         let header = Header { number: partition.number(), layout: Layout::Slots, words: WORDS };
         if let Ok(memory) = mutator.alloc(header.bytes(), header.layout.space()) {
             let addr = memory.as_ptr() as usize;
@@ -161,7 +169,6 @@ fn fill_half(heap: &Heap, plan: &Plan) -> Result<(), Box<dyn std::error::Error>>
             fail(&format!("in a heap that was empty, after {bytes} bytes of new objects: {error}"));
         }
     }
-    Ok(())
 }
 
 /// Runs a lane's threads, one after another.

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
+use super::fail::fail;
 use super::model::{Header, Number, mix};
 
 /// Numbers, quickly found.
@@ -120,4 +121,21 @@ impl Partition {
     pub fn forget(&mut self, keep: impl Fn(Number) -> bool) -> Vec<Object> {
         self.objects.extract_if(|number, _| !keep(*number)).map(|(_, object)| object).collect()
     }
+}
+
+/// Every object that can be reached from `roots`. `find` knows the objects, and does not return for one that must not be reachable.
+pub fn reach<'a>(roots: impl Iterator<Item = Target>, find: impl Fn(Number) -> &'a Object) -> NumberSet {
+    let mut reached = NumberSet::default();
+    let mut pending: Vec<Target> = roots.collect();
+    while let Some(target) = pending.pop() {
+        if !reached.insert(target.number) {
+            continue;
+        }
+        let object = find(target.number);
+        if object.addr != target.addr {
+            fail(&format!("a reference to {:?} at {:#x} leads to {:#x}", target.number, object.addr, target.addr));
+        }
+        pending.extend(object.slots.iter().flatten().filter(|next| !reached.contains(&next.number)));
+    }
+    reached
 }
