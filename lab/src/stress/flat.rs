@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fail::fail;
 
-/// Bytes by which a late sample may exceed an early one: a leak of less than a kilobyte a cycle is not seen in ten thousand cycles.
-const SLACK: u64 = 8 << 20;
+/// Bytes by which a late sample may exceed an early one: a leak of less than half a kilobyte a cycle is not seen in ten thousand cycles.
+const SLACK: u64 = 4 << 20;
 
 /// Memory, over the cycles of one heap.
 #[derive(Clone, Serialize, Deserialize, Debug)]
