@@ -125,6 +125,11 @@ impl Heap {
         self.collector.shared().pacer.total()
     }
 
+    /// Bytes of memory behind the heap: of objects, dead or alive, and of free memory that was not given back to the system.
+    pub fn committed_bytes(&self) -> u64 {
+        self.collector.shared().heap.footprint.committed() as u64
+    }
+
     /// Cycles completed.
     pub fn cycles(&self) -> u64 {
         self.summary().cycles
