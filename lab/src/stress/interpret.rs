@@ -139,6 +139,7 @@ impl Runner<'_> {
                 // An answer of either kind changes nothing for a program that was refused nothing.
                 let _ = self.mutator.reclaim(bytes as usize);
             }
+            Op::Limit { eighths } => self.limit(self.world.limit / 8 * eighths as usize),
             Op::Finish { end } => return Some(end),
         }
         None
@@ -238,6 +239,17 @@ impl Runner<'_> {
         }
         if phase.is_multiple_of(2) {
             self.world.shared.clear();
+        }
+    }
+
+    fn limit(&self, bytes: usize) {
+        if self.world.limit == usize::MAX {
+            return;
+        }
+        match self.world.heap.set_limit(bytes) {
+            Ok(()) => self.world.limit_now.store(bytes, Ordering::Relaxed),
+            Err(error) if bytes < error.least => {}
+            Err(error) => self.fail(&error.to_string()),
         }
     }
 

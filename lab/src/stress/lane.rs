@@ -4,7 +4,7 @@
 //! own, and the object it leads to must have a header that is one: that is the continuous check, and most of what goes wrong shows here first.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pagemark::{CardTable, Heap, Mutator};
 use serde::{Deserialize, Serialize};
@@ -28,8 +28,10 @@ pub struct World {
     pub cards: Option<CardTable>,
     /// The global roots.
     pub shared: Arc<SharedRoots>,
-    /// The heap's limit in bytes.
+    /// The limit in bytes that the heap was made with.
     pub limit: usize,
+    /// The one it has; exact while there is one lane.
+    pub limit_now: AtomicUsize,
     /// There is one lane only.
     pub alone: bool,
     /// Lanes come to a meeting without roots.

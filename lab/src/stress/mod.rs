@@ -209,6 +209,7 @@ impl Session<'_> {
             plan.ops = self.wishes.ops.unwrap_or(FLAT_OPS);
             plan.phases = 1;
             plan.flat = Some(cycles);
+            plan.defect = self.wishes.defect;
             let keys = format!("mechanism={mechanism},backing={backing},limit=12M,heap=2M,zeal=alloc:2");
             plan.gc = plan::with_keys(&keys, &self.wishes.gc);
         }

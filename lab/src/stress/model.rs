@@ -18,6 +18,8 @@ pub const WORD: usize = 8;
 /// The most words an object may have.
 pub const MAX_WORDS: usize = (1 << WORDS_BITS) - 1;
 
+/// Bytes that a thread takes at a time.
+pub const BLOCK: usize = 64 << 10;
 /// Objects of more bytes have pages of their own.
 pub const LARGE_ABOVE: usize = 8192;
 

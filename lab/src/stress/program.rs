@@ -132,13 +132,15 @@ pub enum Op {
     Collect,
     /// Asks for room nobody was refused.
     Reclaim { bytes: u32 },
+    /// Sets the heap's limit to so many eighths of what it was at first.
+    Limit { eighths: u8 },
     /// The lane's thread ends.
     Finish { end: End },
 }
 
 /// How often each kind of operation occurs in a program, before the seed's factor.
-const FREQUENCIES: [u64; 23] =
-    [240, 360, 360, 120, 240, 80, 80, 24, 64, 80, 24, 160, 120, 48, 48, 48, 24, 160, 480, 20, 2, 1, 1];
+const FREQUENCIES: [u64; 24] =
+    [240, 360, 360, 120, 240, 80, 80, 24, 64, 80, 24, 160, 120, 48, 48, 48, 24, 160, 480, 20, 2, 1, 1, 1];
 /// Places in [`FREQUENCIES`] that every program keeps: without them it has nothing to work on.
 const KEPT: [usize; 4] = [0, 1, 2, 18];
 /// How often each class of size occurs: two words at most, small, medium, large, huge.
@@ -282,6 +284,7 @@ impl Generator {
             19 => Op::Block { wait: self.wait() },
             20 => Op::Collect,
             21 => Op::Reclaim { bytes: self.length() },
+            22 => Op::Limit { eighths: self.random.choose(&[1, 2, 4, 6, 8, 8]) },
             _ => Op::Finish { end: self.random.choose(&[End::Return, End::Panic]) },
         }
     }

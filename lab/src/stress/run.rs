@@ -15,7 +15,7 @@ use super::fail::fail;
 use super::flat::Flatness;
 use super::input::Input;
 use super::lane::{Counts, Lane, Phase, Runner, World};
-use super::model::{Header, Layout, Model, word};
+use super::model::{BLOCK, Header, Layout, Model, word};
 use super::plan::Plan;
 use super::program::{self, End};
 use super::roots::{SharedRoots, ThreadRoots};
@@ -88,11 +88,14 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn std::error::Error>> {
     let shared = Arc::new(SharedRoots::new());
     heap.add_global_roots(shared.clone());
     let lanes = lanes(plan)?;
+    // Whole blocks, as the heap has it.
+    let limit = Config::parse(&plan.gc)?.limit().map_or(usize::MAX, |limit| limit as usize / BLOCK * BLOCK);
     let world = World {
         cards: heap.cards(),
         heap,
         shared,
-        limit: Config::parse(&plan.gc)?.limit().unwrap_or(u64::MAX) as usize,
+        limit,
+        limit_now: limit.into(),
         alone: lanes.len() == 1,
         drop_all: plan.flat.is_some(),
     };
@@ -134,6 +137,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn std::error::Error>> {
     }
     check(&world, &mut ended, &last);
     if world.limit != usize::MAX {
+        world.heap.set_limit(world.limit)?;
         fill_half(&world);
     }
     for lane in &ended {
