@@ -1,11 +1,7 @@
 //! One heap's collector: the handle embedding layers hold, and the state its threads share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex};
 
 use crate::barrier::{self, Barrier, Mechanism, cards::CardTable};
 use crate::config::{Config, Log, Zeal};
@@ -23,6 +19,9 @@ use crate::mark::tracer::Tracer;
 use crate::memory::Backing;
 use crate::model::{ObjectModel, RootSource};
 use crate::mutator::Mutator;
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::thread::{self, JoinHandle};
+use crate::primitive::{Condvar, Mutex};
 use crate::sys::kernel::Kernel;
 use crate::sys::limits;
 use crate::telemetry::{EventListener, HeapCreated, Reason, Stats, Summary};
@@ -310,7 +309,7 @@ impl Collector {
             stack_bound: if defect == Some(Defect::TinyMarkStack) { 8 } else { 4 << 20 },
         });
         let for_thread = shared.clone();
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(format!("{name} gc"))
             .spawn(move || cycle::run(&for_thread))
             .map_err(HeapError::Thread)?;

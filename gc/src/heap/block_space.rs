@@ -14,13 +14,12 @@
 //! took it from a list (under the lock) for Free and Recyclable, whoever won the exchange for Unswept, the cycle in its pause for Full.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
 
 use super::footprint::Footprint;
 use crate::layout::BLOCK;
 use crate::memory::Mapping;
+use crate::primitive::Mutex;
+use crate::primitive::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 /// See the module documentation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
