@@ -235,8 +235,8 @@ impl Heap {
 
     /// Sweeps one block. False when nothing is left to sweep.
     pub fn sweep_one(&self) -> bool {
-        sweep::sweep_one(&self.tracked.blocks, &self.metadata, self.colour())
-            || sweep::sweep_one(&self.leaf.blocks, &self.metadata, self.colour())
+        sweep::sweep_one(&self.tracked.blocks, &self.metadata, || self.colour())
+            || sweep::sweep_one(&self.leaf.blocks, &self.metadata, || self.colour())
     }
 
     /// Whether some block is not swept yet.
@@ -252,3 +252,6 @@ impl Heap {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;

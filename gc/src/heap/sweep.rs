@@ -58,9 +58,12 @@ fn any_live(metadata: &Metadata, block: usize, live: u8) -> bool {
 }
 
 /// Sweeps one unswept block of `space` and lists it. False when none is left.
-pub fn sweep_one(space: &BlockSpace, metadata: &Metadata, live: u8) -> bool {
+///
+/// `live` is asked once the block is taken: from then on no cycle starts before it is listed. Asked earlier, by a mutator that is away and
+/// sleeps through a whole cycle in between, the answer would be the colour of the dead.
+pub fn sweep_one(space: &BlockSpace, metadata: &Metadata, live: impl FnOnce() -> u8) -> bool {
     let Some(index) = space.take_unswept() else { return false };
-    let free = sweep_block(metadata, space.address(index), live);
+    let free = sweep_block(metadata, space.address(index), live());
     space.swept(index, classify(free));
     true
 }
