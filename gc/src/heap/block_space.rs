@@ -176,7 +176,9 @@ impl BlockSpace {
         }
         let end = self.high_water();
         loop {
-            let index = self.sweep_cursor.fetch_add(1, Ordering::Relaxed);
+            // Acquire: who gets an index of this turn sees the state that the flip gave the block. With the state before it would pass
+            // the block by, and no other thread gets the index.
+            let index = self.sweep_cursor.fetch_add(1, Ordering::Acquire);
             if index >= end {
                 return None;
             }
@@ -244,7 +246,9 @@ impl BlockSpace {
                 unswept += 1;
             }
         }
-        self.sweep_cursor.store(0, Ordering::Relaxed);
+        // Release: see `take_unswept`. An exchange where a store would do, as loom does not order a store with the sweepers' additions.
+        self.sweep_cursor.swap(0, Ordering::Release);
+        // A sweeper that is away may have won a block already; it counts it off when it gets the lock, hence after this.
         self.unswept.store(unswept, Ordering::Release);
     }
 
@@ -345,3 +349,6 @@ fn pop_adjacent(list: &mut Vec<u32>, most: usize) -> Option<Range<u32>> {
     }
     Some(range)
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;
