@@ -281,3 +281,6 @@ impl Rendezvous {
 fn running(state: &State) -> bool {
     state.parties.iter().any(|party| party.status() == Status::Running)
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;
