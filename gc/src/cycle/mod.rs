@@ -28,6 +28,7 @@
 pub mod defect;
 pub mod pacer;
 pub mod rendezvous;
+pub mod retention;
 pub mod throttle;
 
 use std::collections::HashSet;
@@ -44,6 +45,7 @@ use crate::telemetry::{CycleKind, CycleReport, CycleStart, Reason, Round};
 use crate::verify;
 use defect::Defect;
 use pacer::Lesson;
+use retention::Retention;
 
 /// A round that finds at most this many written pages is the last: rescanning them takes the pause about 0.1 ms.
 const FEW_PAGES: usize = 128;
@@ -52,16 +54,17 @@ const FEW_PAGES: usize = 128;
 pub fn run(shared: &Shared) {
     let _abort = AbortOnUnwind;
     let mut number = 0;
+    let mut retention = Retention::new(Instant::now());
     while let Some((reason, stop_the_world)) = shared.control.next() {
         number += 1;
         let stop_the_world = stop_the_world || !shared.barrier().sees_writes();
         let report = Cycle::new(shared, number, reason, stop_the_world).run();
-        finish(shared, &report);
+        finish(shared, &report, &mut retention);
     }
 }
 
 /// After the pause: tell, pace, let waiters go, sweep, give memory back.
-fn finish(shared: &Shared, report: &CycleReport) {
+fn finish(shared: &Shared, report: &CycleReport, retention: &mut Retention) {
     let goal = shared.pacer.learn(Lesson { live: report.live_bytes, allocated_during: report.allocated_during });
     shared.stats.record_cycle(report);
     shared.stats.record_heap(shared.pacer.total(), shared.heap.footprint.peak() as u64);
@@ -69,12 +72,13 @@ fn finish(shared: &Shared, report: &CycleReport) {
         say(&report.log_line());
     }
     shared.listen(|listener| listener.cycle_ended(report));
+    let needed = retention.keep(shared.heap.used_bytes() as u64, Instant::now(), report.reason == Reason::Explicit);
     shared.heap.sweep_large();
     shared.control.completed();
     shared.heap.finish_sweeping();
-    let committed = shared.heap.footprint.committed() as u64;
-    if committed > goal + goal / 4 {
-        let released = shared.heap.release_free((goal.saturating_sub(report.live_bytes) / 2) as usize);
+    let keep = needed.max(goal);
+    if shared.heap.footprint.committed() as u64 > keep + keep / 8 {
+        let released = shared.heap.release_free((keep.saturating_sub(report.live_bytes) / 2) as usize);
         if released > 0 {
             shared.listen(|listener| listener.memory_released(released as u64));
         }

@@ -55,6 +55,8 @@ pub struct Regions {
     pub large: LargeSpace,
     /// Address range of both.
     pub range: Range<usize>,
+    /// Where the blocks end and the pages of large objects begin.
+    pub border: usize,
 }
 
 /// Memory, metadata and the objects' places: everything passive about a heap.
@@ -104,6 +106,7 @@ impl Heap {
                     table(entries, "large lengths")?,
                 ),
                 range: start..start + blocks + large,
+                border: start + blocks,
             })
         };
         Ok(Heap {
