@@ -125,7 +125,6 @@ impl Control {
             }
             if let Some(reason) = state.requested.take() {
                 state.running = true;
-                self.hurry.store(false, Ordering::Relaxed);
                 return Some((reason, std::mem::take(&mut state.stop_the_world)));
             }
             self.changed.wait(&mut state);
@@ -137,11 +136,27 @@ impl Control {
         let mut state = self.state.lock();
         state.running = false;
         state.completed += 1;
+        // Not when the next one starts: who waits for that one may be in a hurry already.
+        self.hurry.store(false, Ordering::Relaxed);
         // What was requested while it ran only by the pacer or a failed allocation has been answered by it.
         if matches!(state.requested, Some(Reason::Trigger | Reason::LimitReached)) {
             state.requested = None;
         }
         self.changed.notify_all();
+    }
+
+    fn request(&self, reason: Reason, hurry: bool) {
+        let mut state = self.state.lock();
+        if hurry {
+            self.hurry.store(true, Ordering::Relaxed);
+        }
+        if state.running && reason == Reason::Trigger {
+            return;
+        }
+        if state.requested.is_none() {
+            state.requested = Some(reason);
+            self.changed.notify_all();
+        }
     }
 
     fn shut_down(&self) {
@@ -164,17 +179,7 @@ impl Shared {
 
     /// Asks the collector thread for a cycle, without waiting.
     pub fn request(&self, reason: Reason, hurry: bool) {
-        if hurry {
-            self.control.hurry.store(true, Ordering::Relaxed);
-        }
-        let mut state = self.control.state.lock();
-        if state.running && reason == Reason::Trigger {
-            return;
-        }
-        if state.requested.is_none() {
-            state.requested = Some(reason);
-            self.control.changed.notify_all();
-        }
+        self.control.request(reason, hurry);
     }
 
     /// What a handshake asks of a mutator: retire its blocks, hand over its roots.
@@ -369,3 +374,6 @@ impl Collector {
         self.shared().stats.total_stall()
     }
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;
