@@ -28,6 +28,7 @@ use super::PageRange;
 use crate::error::MemoryError;
 use crate::layout::PAGE;
 use crate::memory::TableMapping;
+use crate::sys::Kernel;
 
 /// One bit for each page of some ranges.
 #[derive(Debug)]
@@ -46,10 +47,10 @@ const BITS: usize = u64::BITS as usize;
 
 impl ArmedBits {
     /// No page is armed.
-    pub fn new(ranges: &[PageRange]) -> Result<ArmedBits, MemoryError> {
+    pub fn new(ranges: &[PageRange], kernel: &Kernel) -> Result<ArmedBits, MemoryError> {
         let section = |range: &PageRange| {
             let words = (range.len() / PAGE).div_ceil(BITS);
-            Ok(Section { range: range.clone(), words: TableMapping::new(words * 8, "pagemark armed pages")? })
+            Ok(Section { range: range.clone(), words: TableMapping::on(kernel, words * 8, "pagemark armed pages")? })
         };
         Ok(ArmedBits { sections: ranges.iter().map(section).collect::<Result<_, MemoryError>>()? })
     }
@@ -176,7 +177,8 @@ mod tests {
     const PAGES: usize = 300;
 
     fn bits() -> ArmedBits {
-        ArmedBits::new(&[BASE..BASE + PAGES * PAGE, BASE + 1000 * PAGE..BASE + 1010 * PAGE]).unwrap()
+        let ranges = [BASE..BASE + PAGES * PAGE, BASE + 1000 * PAGE..BASE + 1010 * PAGE];
+        ArmedBits::new(&ranges, &Kernel::real()).unwrap()
     }
 
     fn pages(from: usize, to: usize) -> PageRange {

@@ -20,6 +20,7 @@ use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 use parking_lot::{Condvar, Mutex};
 
 use crate::fatal::AbortOnUnwind;
+use crate::sys::Kernel;
 
 use super::item::Item;
 use super::tracer::{Marking, Tracer};
@@ -62,7 +63,10 @@ pub struct Team {
 
 impl Team {
     /// A team of `workers`, of which all but the caller of `drain` are threads of their own, named after the heap.
-    pub fn new(workers: usize, name: &str) -> std::io::Result<Team> {
+    ///
+    /// # Errors
+    /// When a thread cannot be started; those that were have ended again.
+    pub fn new(workers: usize, name: &str, kernel: &Kernel) -> std::io::Result<Team> {
         let mut deques: Vec<Worker<Packet>> = (0..workers.max(1)).map(|_| Worker::new_lifo()).collect();
         let shared = Arc::new(Shared {
             injector: Injector::new(),
@@ -76,9 +80,8 @@ impl Team {
         let mut team = Team { shared: shared.clone(), own: Mutex::new(own), helpers: Vec::new() };
         for (i, deque) in deques.into_iter().enumerate() {
             let shared = shared.clone();
-            let builder = std::thread::Builder::new().name(format!("{name} mark {}", i + 1));
             // On failure `team` is dropped, which stops the helpers that did start.
-            team.helpers.push(builder.spawn(move || helper(&shared, &deque))?);
+            team.helpers.push(kernel.spawn(format!("{name} mark {}", i + 1), move || helper(&shared, &deque))?);
         }
         Ok(team)
     }
