@@ -138,10 +138,14 @@ impl Mapping {
     /// contents are unspecified then.
     pub fn release(&self, range: Range<usize>) -> Result<(), MemoryError> {
         self.check(&range)?;
-        match &self.kind {
+        let released = match &self.kind {
             Kind::Anon(_) => anon::release(&self.kernel, &range),
             Kind::Shmem(memory) => memory.release(&self.kernel, range.start - self.range.start, &range),
+        };
+        if let Err(error) = &released {
+            log::warn!("pagemark: {error}; it is kept for reuse");
         }
+        released
     }
 
     /// Gives whole pages their memory now, in one call instead of a fault each (Linux 5.14). A hint: where the
