@@ -5,19 +5,19 @@
 //! written, the cycle must say that it is blind and rescan everything; the next, with the kernel well again, must not be. Everything
 //! runs with `verify=mark`, under each mechanism that can fail so, on both backings.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pagemark::__private::{Call, FaultPlan, Kernel, Outcome, When};
 use pagemark::Config;
-use pagemark::telemetry::{CycleReport, EventListener, Round};
+use pagemark::telemetry::{CycleReport, EventListener};
 use pagemark::typed::{Heap, Mutator};
 use pagemark_gc::error::BarrierError;
 use pagemark_workspace::{Watchdog, while_a_graph_changes};
 
 const MECHANISMS: [&str; 4] = ["async", "sync", "sigbus", "mprotect"];
 const BACKINGS: [&str; 2] = ["anon", "shmem"];
-const SLOTS: usize = 20_000;
+const SLOTS: usize = 4_000;
 
 /// The call that arms.
 fn arming(mechanism: &str) -> Call {
@@ -50,44 +50,79 @@ enum Phase {
     Pause,
 }
 
+type Rule = (Phase, Call, When, Outcome);
+
 /// Sets a rule when a cycle gets to a phase, takes it back when the cycle ends, and remembers what was told.
 struct Saboteur {
     plan: Arc<FaultPlan>,
-    rule: Mutex<Option<(Phase, Call, When, Outcome)>>,
-    heard: Mutex<Heard>,
+    state: Mutex<State>,
 }
 
-#[derive(Default, Clone)]
-struct Heard {
-    /// Messages of failed scans in the last cycle, and its report.
+#[derive(Default)]
+struct State {
+    rule: Option<Rule>,
+    /// Hits of the rule's call when the cycle began.
+    hits_before: u64,
     failures: Vec<String>,
-    now: Vec<String>,
+    cycles: Vec<Told>,
+}
+
+/// What was told of one cycle.
+struct Told {
+    /// How often the rule hit.
+    hits: u64,
+    failures: Vec<String>,
     report: CycleReport,
 }
 
 impl Saboteur {
     fn of(heap: &Heap, plan: &Arc<FaultPlan>) -> Arc<Saboteur> {
-        let saboteur = Arc::new(Saboteur { plan: plan.clone(), rule: Mutex::default(), heard: Mutex::default() });
+        let saboteur = Arc::new(Saboteur { plan: plan.clone(), state: Mutex::default() });
         heap.raw().add_listener(saboteur.clone());
         saboteur
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hits(&self, rule: Option<Rule>) -> u64 {
+        rule.map_or(0, |(_, call, ..)| self.plan.hits(call))
+    }
+
     fn reached(&self, reached: Phase) {
-        if let Some((phase, call, when, outcome)) = *self.rule.lock().unwrap_or_else(PoisonError::into_inner)
+        if let Some((phase, call, when, outcome)) = self.state().rule
             && phase == reached
         {
             self.plan.set(call, when, outcome);
         }
     }
 
-    /// One cycle under a rule; what was heard of it, and how often the rule hit.
-    fn cycle(&self, m: &mut Mutator, rule: Option<(Phase, Call, When, Outcome)>) -> (Heard, u64) {
-        let hits = |saboteur: &Saboteur| rule.map_or(0, |(_, call, ..)| saboteur.plan.hits(call));
-        *self.rule.lock().unwrap() = rule;
-        let before = hits(self);
+    /// Cycles under a rule, at least one, until it hit.
+    fn until_hit(&self, m: &mut Mutator, rule: Rule) -> Vec<Told> {
+        let mut told = Vec::new();
+        for _ in 0..200 {
+            told.append(&mut self.cycles(m, Some(rule)));
+            if told.iter().any(|told| told.hits > 0) {
+                return told;
+            }
+        }
+        panic!("{rule:?} hit nothing in 200 cycles");
+    }
+
+    /// One cycle under a rule, and those that ended meanwhile.
+    fn cycles(&self, m: &mut Mutator, rule: Option<Rule>) -> Vec<Told> {
+        // A cycle that runs now is not counted, since it may have passed the phase.
         m.collect();
-        *self.rule.lock().unwrap() = None;
-        (self.heard.lock().unwrap().clone(), hits(self) - before)
+        let mut state = self.state();
+        state.rule = rule;
+        state.hits_before = self.hits(rule);
+        state.cycles.clear();
+        drop(state);
+        m.collect();
+        let mut state = self.state();
+        state.rule = None;
+        std::mem::take(&mut state.cycles)
     }
 }
 
@@ -100,22 +135,40 @@ impl EventListener for Saboteur {
         self.reached(Phase::Rounds);
     }
 
-    fn round_done(&self, _round: &Round) {}
-
     fn mutators_stopped(&self, _time: Duration) {
         self.reached(Phase::Pause);
     }
 
     fn scan_failed(&self, error: &BarrierError) {
-        self.heard.lock().unwrap().now.push(error.to_string());
+        self.state().failures.push(error.to_string());
     }
 
     fn cycle_ended(&self, report: &CycleReport) {
         self.plan.clear_all();
-        let mut heard = self.heard.lock().unwrap();
-        heard.failures = std::mem::take(&mut heard.now);
-        heard.report = report.clone();
+        let mut state = self.state();
+        let hits = self.hits(state.rule);
+        let told = Told {
+            hits: hits - state.hits_before.min(hits),
+            failures: std::mem::take(&mut state.failures),
+            report: report.clone(),
+        };
+        state.hits_before = hits;
+        state.cycles.push(told);
     }
+}
+
+/// Of cycles under a rule, those it hit must be blind and say so, and no others.
+fn blind_where_hit(mechanism: &str, rule: Rule, cycles: &[Told]) {
+    for told in cycles {
+        let line = told.report.log_line();
+        assert_eq!(told.report.blind, told.hits > 0, "{mechanism}, {rule:?}: {} hits, {line}", told.hits);
+        assert_eq!((line.contains("BLIND"), told.failures.is_empty()), (told.hits > 0, told.hits == 0), "{line}");
+        assert!(told.failures.iter().all(|message| message.contains(mechanism)), "{:?}", told.failures);
+    }
+}
+
+fn none_is_blind(mechanism: &str, what: &str, cycles: &[Told]) {
+    assert!(cycles.iter().all(|told| !told.report.blind && told.failures.is_empty()), "{mechanism}, {what}");
 }
 
 /// One mechanism on one backing: a heap whose graph changes, and its saboteur.
@@ -135,39 +188,22 @@ fn each(body: impl Fn(&str, &mut Mutator, &Arc<FaultPlan>, &Saboteur)) {
     }
 }
 
-/// Repeats a cycle until its rule hits something, which may take a while where the graph happens not to be written just then.
-fn until_hit(saboteur: &Saboteur, m: &mut Mutator, rule: (Phase, Call, When, Outcome)) -> Heard {
-    for _ in 0..200 {
-        let (heard, hits) = saboteur.cycle(m, Some(rule));
-        if hits > 0 {
-            return heard;
-        }
-    }
-    panic!("{rule:?} hit nothing in 200 cycles");
-}
-
 #[test]
 fn a_scan_that_fails_makes_its_cycle_blind_and_no_other() {
     each(|mechanism, m, _, saboteur| {
         let failures = [
-            Outcome::Fails(libc::ENOMEM),
-            Outcome::Fails(libc::EPERM),
-            Outcome::Fails(libc::EBUSY),
-            Outcome::HalfDone(libc::ENOMEM),
-            Outcome::HalfDone(libc::EPERM),
+            (When::Nth(1), Outcome::Fails(libc::EPERM)),
+            (When::Nth(1), Outcome::Fails(libc::EBUSY)),
+            (When::Nth(1), Outcome::HalfDone(libc::ENOMEM)),
+            (When::Nth(2), Outcome::HalfDone(libc::EPERM)),
+            (When::Always, Outcome::Fails(libc::ENOMEM)),
+            (When::Always, Outcome::HalfDone(libc::ENOMEM)),
         ];
         for phase in [Phase::Arm, Phase::Rounds, Phase::Pause] {
-            for outcome in failures {
-                for when in [When::Nth(1), When::Always] {
-                    let rule = (phase, arming(mechanism), when, outcome);
-                    let heard = until_hit(saboteur, m, rule);
-                    assert!(heard.report.blind, "{mechanism}, {rule:?}");
-                    assert!(heard.report.log_line().contains("BLIND"), "{}", heard.report.log_line());
-                    let message = heard.failures.first().expect("a blind cycle says why");
-                    assert!(message.contains(mechanism), "{message}");
-                    let (heard, _) = saboteur.cycle(m, None);
-                    assert!(!heard.report.blind && heard.failures.is_empty(), "{mechanism} after {rule:?}");
-                }
+            for (when, outcome) in failures {
+                let rule = (phase, arming(mechanism), when, outcome);
+                blind_where_hit(mechanism, rule, &saboteur.until_hit(m, rule));
+                none_is_blind(mechanism, &format!("after {rule:?}"), &saboteur.cycles(m, None));
             }
         }
     });
@@ -180,12 +216,16 @@ fn a_request_told_to_try_again_is_tried_again_and_fails_only_when_it_always_is()
         for phase in [Phase::Arm, Phase::Rounds, Phase::Pause] {
             for errno in [libc::EAGAIN, libc::EINTR] {
                 let rule = (phase, arming(mechanism), When::Nth(1), Outcome::Fails(errno));
-                assert_eq!(until_hit(saboteur, m, rule).report.blind, !retried, "{mechanism}, {rule:?}");
+                let cycles = saboteur.until_hit(m, rule);
+                match retried {
+                    true => none_is_blind(mechanism, &format!("{rule:?}"), &cycles),
+                    false => blind_where_hit(mechanism, rule, &cycles),
+                }
                 let rule = (phase, arming(mechanism), When::Always, Outcome::Fails(errno));
-                assert!(until_hit(saboteur, m, rule).report.blind, "{mechanism}, {rule:?}");
+                blind_where_hit(mechanism, rule, &saboteur.until_hit(m, rule));
             }
         }
-        assert!(!saboteur.cycle(m, None).0.report.blind);
+        none_is_blind(mechanism, "once it is well again", &saboteur.cycles(m, None));
     });
 }
 
@@ -194,8 +234,8 @@ fn a_scan_with_a_short_vector_goes_on_where_it_stopped() {
     each(|mechanism, m, _, saboteur| {
         if mechanism == "async" {
             for phase in [Phase::Arm, Phase::Rounds, Phase::Pause] {
-                let heard = until_hit(saboteur, m, (phase, Call::PagemapScan, When::Always, Outcome::Short));
-                assert!(!heard.report.blind);
+                let rule = (phase, Call::PagemapScan, When::Always, Outcome::Short);
+                none_is_blind(mechanism, "a short vector", &saboteur.until_hit(m, rule));
             }
         }
     });
@@ -206,9 +246,10 @@ fn a_report_whose_last_request_fails_is_not_believed() {
     each(|mechanism, m, _, saboteur| {
         if mechanism == "sigbus" {
             for phase in [Phase::Arm, Phase::Rounds, Phase::Pause] {
-                let heard = until_hit(saboteur, m, (phase, Call::UffdWake, When::Nth(1), Outcome::Fails(libc::EBADF)));
-                assert!(heard.report.blind, "{phase:?}");
-                let message = &heard.failures[0];
+                let rule = (phase, Call::UffdWake, When::Nth(1), Outcome::Fails(libc::EBADF));
+                let cycles = saboteur.until_hit(m, rule);
+                blind_where_hit(mechanism, rule, &cycles);
+                let message = cycles.iter().find_map(|told| told.failures.first()).expect("it says why");
                 assert!(message.contains("UFFDIO_WAKE") && message.contains("closed a descriptor"), "{message}");
             }
         }

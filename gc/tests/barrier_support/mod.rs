@@ -7,6 +7,7 @@ mod child;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+#[allow(unused_imports, reason = "each test file uses a part of this")]
 pub use child::{in_child, succeeds_in_child};
 use pagemark_gc::barrier::{self, Mechanism, Opened, PageRange};
 use pagemark_gc::error::BarrierError;
