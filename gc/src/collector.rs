@@ -1,11 +1,7 @@
 //! One heap's collector: the handle embedding layers hold, and the state its threads share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex};
 
 use crate::barrier::{self, Barrier, Mechanism, cards::CardTable};
 use crate::config::{Config, Log, Zeal};
@@ -23,6 +19,9 @@ use crate::mark::tracer::Tracer;
 use crate::memory::Backing;
 use crate::model::{ObjectModel, RootSource};
 use crate::mutator::Mutator;
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::thread::{self, JoinHandle};
+use crate::primitive::{Condvar, Mutex};
 use crate::sys::kernel::Kernel;
 use crate::sys::limits;
 use crate::telemetry::{EventListener, HeapCreated, Reason, Stats, Summary};
@@ -146,7 +145,6 @@ impl Control {
             }
             if let Some(reason) = state.requested.take() {
                 state.running = true;
-                self.hurry.store(false, Ordering::Relaxed);
                 return Some((reason, std::mem::take(&mut state.stop_the_world)));
             }
             self.changed.wait(&mut state);
@@ -158,11 +156,27 @@ impl Control {
         let mut state = self.state.lock();
         state.running = false;
         state.completed += 1;
+        // Not when the next one starts: who waits for that one may be in a hurry already.
+        self.hurry.store(false, Ordering::Relaxed);
         // What was requested while it ran only by the pacer or a failed allocation has been answered by it.
         if matches!(state.requested, Some(Reason::Trigger | Reason::LimitReached)) {
             state.requested = None;
         }
         self.changed.notify_all();
+    }
+
+    fn request(&self, reason: Reason, hurry: bool) {
+        let mut state = self.state.lock();
+        if hurry {
+            self.hurry.store(true, Ordering::Relaxed);
+        }
+        if state.running && reason == Reason::Trigger {
+            return;
+        }
+        if state.requested.is_none() {
+            state.requested = Some(reason);
+            self.changed.notify_all();
+        }
     }
 
     fn shut_down(&self) {
@@ -185,17 +199,7 @@ impl Shared {
 
     /// Asks the collector thread for a cycle, without waiting.
     pub fn request(&self, reason: Reason, hurry: bool) {
-        if hurry {
-            self.control.hurry.store(true, Ordering::Relaxed);
-        }
-        let mut state = self.control.state.lock();
-        if state.running && reason == Reason::Trigger {
-            return;
-        }
-        if state.requested.is_none() {
-            state.requested = Some(reason);
-            self.control.changed.notify_all();
-        }
+        self.control.request(reason, hurry);
     }
 
     /// What a handshake asks of a mutator: retire its blocks, hand over its roots.
@@ -334,7 +338,7 @@ impl Collector {
             stack_bound: if defect == Some(Defect::TinyMarkStack) { 8 } else { 4 << 20 },
         });
         let for_thread = shared.clone();
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(format!("{name} gc"))
             .spawn(move || cycle::run(&for_thread))
             .map_err(HeapError::Thread)?;
@@ -418,3 +422,6 @@ impl Collector {
         self.shared().stats.total_stall()
     }
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;

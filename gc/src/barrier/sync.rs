@@ -14,11 +14,7 @@
 //! second thread may write to a page after it was unprotected and before its bit is cleared, without a fault, and stop
 //! at a safepoint; the report of the pause must contain that page. The sleeping thread usually makes the pause wait,
 //! since it sleeps until the bit is clear; but it may be one the pause does not wait for, in a system call that stores
-//! into the page. So [`settle`](Barrier::settle) waits until the fault thread is between two batches. A counter tells:
-//! odd during a batch, even between. The thread makes it odd *before* it reads events, hence before it unprotects
-//! anything. When `settle` finds it even, or changed, every unprotecting that a stopped mutator could have profited
-//! from has had its bit cleared; what the thread does after that concerns writes that have not happened, for all who
-//! may write have stopped.
+//! into the page. So [`settle`](Barrier::settle) waits until the fault thread is between two [`batches`](super::batches).
 //!
 //! # When the fault thread fails
 //!
@@ -41,6 +37,7 @@ use std::thread::JoinHandle;
 use userfaultfd::{Event, EventBuffer, Uffd};
 
 use super::armed_bits::ArmedBits;
+use super::batches::Batches;
 use super::{Barrier, PageRange, registration, sigbus};
 use crate::error::BarrierError;
 use crate::layout::PAGE;
@@ -66,8 +63,8 @@ struct Shared {
     skips_unpopulated: bool,
     /// An eventfd: readable when the fault thread is to end.
     stop: OwnedFd,
-    /// Odd while the fault thread works on a batch. Written by it alone.
-    batches: AtomicU64,
+    /// What the fault thread works on.
+    batches: Batches,
     /// Faults resolved. Written by the fault thread alone.
     faults: AtomicU64,
     /// The fault thread gave up; writes are not seen any more.
@@ -86,7 +83,7 @@ impl Sync {
             bits: ArmedBits::new(ranges).map_err(|e| BarrierError::tables(NAME, e))?,
             skips_unpopulated: registered.skips_unpopulated,
             stop: eventfd().map_err(|e| BarrierError::kernel(NAME, "eventfd(2)", e))?,
-            batches: AtomicU64::new(0),
+            batches: Batches::default(),
             faults: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         });
@@ -159,11 +156,7 @@ impl Shared {
 
     /// Reads and resolves one batch.
     fn serve(&self, buffer: &mut EventBuffer) -> io::Result<()> {
-        // SeqCst: odd before the first page is unprotected, even after the last bit is cleared, in everybody's eyes.
-        self.batches.fetch_add(1, Ordering::SeqCst);
-        let result = self.resolve_batch(buffer);
-        self.batches.fetch_add(1, Ordering::SeqCst);
-        match result {
+        match self.batches.during(|| self.resolve_batch(buffer)) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
             result => result,
         }
@@ -224,12 +217,7 @@ impl Barrier for Sync {
     }
 
     fn settle(&self) {
-        let seen = self.shared.batches.load(Ordering::SeqCst);
-        if seen % 2 == 1 {
-            while self.shared.batches.load(Ordering::SeqCst) == seen {
-                std::thread::yield_now();
-            }
-        }
+        self.shared.batches.settle();
     }
 
     fn faults(&self) -> Option<u64> {

@@ -20,13 +20,15 @@ pub mod poison;
 pub mod sweep;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use crate::barrier::{Barrier, PageRange};
 use crate::error::{BarrierError, MemoryError};
 use crate::layout::{BLOCK, GRANULE, LARGE_THRESHOLD, PAGE, round_up};
 use crate::memory::{Backing, Mapping, TableMapping};
 use crate::model::Space;
+use crate::primitive::atomic::{AtomicBool, AtomicU8, Ordering};
+use crate::primitive::thread;
 use block_space::BlockSpace;
 use footprint::Footprint;
 use large_space::LargeSpace;
@@ -266,7 +268,10 @@ impl Heap {
     pub fn finish_sweeping(&self) {
         while self.sweep_one() {}
         while self.sweeping() {
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;
