@@ -1,11 +1,7 @@
 //! One heap's collector: the handle embedding layers hold, and the state its threads share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex};
 
 use crate::barrier::{self, Barrier, Mechanism, cards::CardTable};
 use crate::config::{Config, Log, Zeal};
@@ -23,9 +19,13 @@ use crate::mark::tracer::Tracer;
 use crate::memory::Backing;
 use crate::model::{ObjectModel, RootSource};
 use crate::mutator::Mutator;
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::thread::{self, JoinHandle};
+use crate::primitive::{Condvar, Mutex};
 use crate::sys::kernel::Kernel;
 use crate::sys::limits;
 use crate::telemetry::{EventListener, HeapCreated, Reason, Stats, Summary};
+use crate::verify::oracle::Oracle;
 
 /// Why a heap could not be created.
 #[derive(Debug, thiserror::Error)]
@@ -44,12 +44,31 @@ pub enum HeapError {
     Thread(#[source] std::io::Error),
 }
 
+/// The smallest hard limit: below it not even a block for each of a handful of threads is left.
+const LEAST_LIMIT: usize = 64 * BLOCK;
+
+/// A hard limit that this heap cannot have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "a limit of {asked} bytes is not possible: at least {least}, and at most {most}, for which the heap was created"
+)]
+pub struct LimitError {
+    /// Bytes asked for.
+    pub asked: usize,
+    /// The smallest limit of any heap.
+    pub least: usize,
+    /// What this heap reserved addresses for.
+    pub most: usize,
+}
+
 /// What is shared by mutators, the cycle and the workers of one heap.
 ///
 /// Field order is drop order: the team ends first, then the barrier lets go of the memory, then the memory goes.
 pub struct Shared {
     team: Team,
     barrier: Box<dyn Barrier>,
+    /// The software cards that page reports are compared with.
+    pub(crate) oracle: Option<Oracle>,
     /// Memory, metadata, objects' places.
     pub heap: Heap,
     /// How objects are traced.
@@ -126,7 +145,6 @@ impl Control {
             }
             if let Some(reason) = state.requested.take() {
                 state.running = true;
-                self.hurry.store(false, Ordering::Relaxed);
                 return Some((reason, std::mem::take(&mut state.stop_the_world)));
             }
             self.changed.wait(&mut state);
@@ -138,11 +156,27 @@ impl Control {
         let mut state = self.state.lock();
         state.running = false;
         state.completed += 1;
+        // Not when the next one starts: who waits for that one may be in a hurry already.
+        self.hurry.store(false, Ordering::Relaxed);
         // What was requested while it ran only by the pacer or a failed allocation has been answered by it.
         if matches!(state.requested, Some(Reason::Trigger | Reason::LimitReached)) {
             state.requested = None;
         }
         self.changed.notify_all();
+    }
+
+    fn request(&self, reason: Reason, hurry: bool) {
+        let mut state = self.state.lock();
+        if hurry {
+            self.hurry.store(true, Ordering::Relaxed);
+        }
+        if state.running && reason == Reason::Trigger {
+            return;
+        }
+        if state.requested.is_none() {
+            state.requested = Some(reason);
+            self.changed.notify_all();
+        }
     }
 
     fn shut_down(&self) {
@@ -165,17 +199,7 @@ impl Shared {
 
     /// Asks the collector thread for a cycle, without waiting.
     pub fn request(&self, reason: Reason, hurry: bool) {
-        if hurry {
-            self.control.hurry.store(true, Ordering::Relaxed);
-        }
-        let mut state = self.control.state.lock();
-        if state.running && reason == Reason::Trigger {
-            return;
-        }
-        if state.requested.is_none() {
-            state.requested = Some(reason);
-            self.control.changed.notify_all();
-        }
+        self.control.request(reason, hurry);
     }
 
     /// What a handshake asks of a mutator: retire its blocks, hand over its roots.
@@ -288,10 +312,10 @@ impl Collector {
             Some(limit) => limit as usize,
             None => default_limit(config.backing()),
         };
-        let limit = (limit / BLOCK).max(64) * BLOCK;
+        let limit = (limit / BLOCK * BLOCK).max(LEAST_LIMIT);
         let target = (config.heap() as usize).min(limit);
         let name = config.name();
-        let heap = Heap::reserve_on(kernel, config.backing(), limit, name)?;
+        let heap = Heap::reserve(kernel, config.backing(), limit, config.poison(), name)?;
         let opened =
             barrier::open(config.mechanism(), config.backing(), std::slice::from_ref(&heap.tracked.range), kernel)?;
         if let Some(reason) = &opened.reason {
@@ -302,10 +326,14 @@ impl Collector {
             }
         }
         let mechanism = mechanism_of(&*opened.barrier);
+        // `cards` would be compared with itself, and `stop` sees nothing.
+        let by_pages = opened.barrier.sees_writes() && opened.barrier.cards().is_none();
+        let oracle = (config.oracle() && by_pages).then(|| Oracle::open(&heap.tracked.range, kernel)).transpose()?;
         let team = Team::new(config.markers(), name, kernel).map_err(HeapError::Thread)?;
         let shared = Arc::new(Shared {
             team,
             barrier: cycle::defect::wrap(opened.barrier, defect),
+            oracle,
             heap,
             model: Box::new(model),
             config: config.clone(),
@@ -321,7 +349,14 @@ impl Collector {
             stack_bound: if defect == Some(Defect::TinyMarkStack) { 8 } else { 4 << 20 },
         });
         let for_thread = shared.clone();
-        let thread = kernel.spawn(format!("{name} gc"), move || cycle::run(&for_thread)).map_err(HeapError::Thread)?;
+        let builder = thread::Builder::new().name(format!("{name} gc"));
+        let thread = kernel
+            .allow_thread()
+            .and_then(|()| builder.spawn(move || cycle::run(&for_thread)))
+            .map_err(HeapError::Thread)?;
+        if matches!(config.zeal(), Zeal::Phase(_)) {
+            shared.request(Reason::Zeal, false);
+        }
         Ok(Collector(Arc::new(Owner { shared, thread: Some(thread) })))
     }
 
@@ -355,9 +390,30 @@ impl Collector {
         shared.listeners.lock().push(listener);
     }
 
-    /// The card table that stores into existing objects must mark: only under `mechanism=cards`.
+    /// The card table that stores into existing objects must mark: only under `mechanism=cards`, or with `oracle`.
     pub fn cards(&self) -> Option<CardTable> {
-        self.shared().barrier().cards()
+        let shared = self.shared();
+        shared.barrier().cards().or_else(|| shared.oracle.as_ref().and_then(Oracle::table))
+    }
+
+    /// Changes the hard limit, up to the one the heap was created with. A lower one takes effect as cycles free memory: one is requested if
+    /// more is committed now, and until then allocation goes on in what is.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitError`] for a limit that is too low or too high; nothing has changed then.
+    pub fn set_limit(&self, bytes: usize) -> Result<(), LimitError> {
+        let shared = self.shared();
+        let most = shared.heap.tracked.border - shared.heap.tracked.range.start;
+        if !(LEAST_LIMIT..=most).contains(&bytes) {
+            return Err(LimitError { asked: bytes, least: LEAST_LIMIT, most });
+        }
+        shared.heap.footprint.set_limit(bytes);
+        shared.pacer.set_limit(bytes as u64);
+        if shared.heap.footprint.committed() > bytes {
+            shared.request(Reason::LimitReached, false);
+        }
+        Ok(())
     }
 
     /// The mechanism's name: never `auto`.
@@ -378,3 +434,6 @@ impl Collector {
         self.shared().stats.total_stall()
     }
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;

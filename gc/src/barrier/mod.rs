@@ -31,6 +31,7 @@
 mod armed_bits;
 mod async_wp;
 mod auto;
+mod batches;
 pub mod cards;
 mod fault_table;
 mod mechanism;

@@ -14,11 +14,7 @@
 //! second thread may write to a page after it was unprotected and before its bit is cleared, without a fault, and stop
 //! at a safepoint; the report of the pause must contain that page. The sleeping thread usually makes the pause wait,
 //! since it sleeps until the bit is clear; but it may be one the pause does not wait for, in a system call that stores
-//! into the page. So [`settle`](Barrier::settle) waits until the fault thread is between two batches. A counter tells:
-//! odd during a batch, even between. The thread makes it odd *before* it reads events, hence before it unprotects
-//! anything. When `settle` finds it even, or changed, every unprotecting that a stopped mutator could have profited
-//! from has had its bit cleared; what the thread does after that concerns writes that have not happened, for all who
-//! may write have stopped.
+//! into the page. So [`settle`](Barrier::settle) waits until the fault thread is between two [`batches`](super::batches).
 //!
 //! # When the fault thread fails
 //!
@@ -45,6 +41,7 @@ use std::thread::JoinHandle;
 
 use userfaultfd::{Event, EventBuffer};
 
+use super::batches::Batches;
 use super::protector::Protector;
 use super::{Barrier, PageRange, registration};
 use crate::error::BarrierError;
@@ -73,8 +70,8 @@ struct Shared {
     protector: Protector,
     /// An eventfd: readable when the fault thread is to end.
     stop: OwnedFd,
-    /// Odd while the fault thread works on a batch. Written by it alone.
-    batches: AtomicU64,
+    /// What the fault thread works on.
+    batches: Batches,
     /// Faults resolved. Written by the fault thread alone.
     faults: AtomicU64,
     /// The fault thread gave up; writes are not seen any more.
@@ -102,13 +99,15 @@ impl Sync {
         let shared = Arc::new(Shared {
             protector: Protector::new(NAME, registered, ranges, kernel)?,
             stop: kernel.eventfd().map_err(|e| BarrierError::kernel(NAME, "eventfd(2)", e))?,
-            batches: AtomicU64::new(0),
+            batches: Batches::default(),
             faults: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         });
         let served = shared.clone();
+        let builder = std::thread::Builder::new().name("pagemark-fault".into());
         let thread = kernel
-            .spawn("pagemark-fault".into(), move || served.run())
+            .allow_thread()
+            .and_then(|()| builder.spawn(move || served.run()))
             .map_err(|e| BarrierError::kernel(NAME, "pthread_create(3)", e))?;
         Ok((Sync { shared, thread: Some(thread) }, warning))
     }
@@ -174,10 +173,7 @@ impl Shared {
     /// Reads and resolves one batch; returns how many faults that were.
     fn serve(&self, buffer: &mut EventBuffer) -> io::Result<u64> {
         let mut resolved = 0;
-        // SeqCst: odd before the first page is unprotected, even after the last bit is cleared, in everybody's eyes.
-        self.batches.fetch_add(1, Ordering::SeqCst);
-        let result = self.resolve_batch(buffer, &mut resolved);
-        self.batches.fetch_add(1, Ordering::SeqCst);
+        let result = self.batches.during(|| self.resolve_batch(buffer, &mut resolved));
         // Relaxed: a number to be told, ordering nothing; only this thread adds to it.
         self.faults.fetch_add(resolved, Ordering::Relaxed);
         match result {
@@ -243,12 +239,7 @@ impl Barrier for Sync {
     }
 
     fn settle(&self) {
-        let seen = self.shared.batches.load(Ordering::SeqCst);
-        if seen % 2 == 1 {
-            while self.shared.batches.load(Ordering::SeqCst) == seen {
-                std::thread::yield_now();
-            }
-        }
+        self.shared.batches.settle();
     }
 
     fn faults(&self) -> Option<u64> {

@@ -14,13 +14,12 @@
 //! took it from a list (under the lock) for Free and Recyclable, whoever won the exchange for Unswept, the cycle in its pause for Full.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
 
 use super::footprint::Footprint;
 use crate::layout::BLOCK;
 use crate::memory::Mapping;
+use crate::primitive::Mutex;
+use crate::primitive::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 /// See the module documentation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +70,16 @@ struct Lists {
     free: Vec<u32>,
     recyclable: Vec<u32>,
     released: Vec<u32>,
+}
+
+/// The blocks in each list, for verification.
+pub struct Listed {
+    /// Free blocks.
+    pub free: Vec<usize>,
+    /// Swept blocks with holes.
+    pub recyclable: Vec<usize>,
+    /// Blocks whose memory was given back.
+    pub released: Vec<usize>,
 }
 
 /// The blocks of one region.
@@ -177,7 +186,9 @@ impl BlockSpace {
         }
         let end = self.high_water();
         loop {
-            let index = self.sweep_cursor.fetch_add(1, Ordering::Relaxed);
+            // Acquire: who gets an index of this turn sees the state that the flip gave the block. With the state before it would pass
+            // the block by, and no other thread gets the index.
+            let index = self.sweep_cursor.fetch_add(1, Ordering::Acquire);
             if index >= end {
                 return None;
             }
@@ -245,7 +256,9 @@ impl BlockSpace {
                 unswept += 1;
             }
         }
-        self.sweep_cursor.store(0, Ordering::Relaxed);
+        // Release: see `take_unswept`. An exchange where a store would do, as loom does not order a store with the sweepers' additions.
+        self.sweep_cursor.swap(0, Ordering::Release);
+        // A sweeper that is away may have won a block already; it counts it off when it gets the lock, hence after this.
         self.unswept.store(unswept, Ordering::Release);
     }
 
@@ -325,6 +338,17 @@ impl BlockSpace {
         (self.high_water() - lists.free.len() - lists.released.len()) * BLOCK
     }
 
+    /// What is in the lists now.
+    pub fn lists(&self) -> Listed {
+        let lists = self.lists.lock();
+        let indices = |list: &[u32]| list.iter().map(|index| *index as usize).collect();
+        Listed {
+            free: indices(&lists.free),
+            recyclable: indices(&lists.recyclable),
+            released: indices(&lists.released),
+        }
+    }
+
     /// Whether `take_free`, `take_recyclable` or `take_unswept` would find something without committing memory.
     pub fn has_room(&self) -> bool {
         let lists = self.lists.lock();
@@ -346,3 +370,6 @@ fn pop_adjacent(list: &mut Vec<u32>, most: usize) -> Option<Range<u32>> {
     }
     Some(range)
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;

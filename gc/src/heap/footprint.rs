@@ -3,7 +3,7 @@
 //! A block or page run is *committed* from its first use until it is given back to the system, whether it holds
 //! objects or is free for reuse: what counts here is what the process really occupies.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
 
 /// Counts committed bytes against the hard limit. The atomics are counters only; they order nothing else.
 pub struct Footprint {
@@ -47,6 +47,11 @@ impl Footprint {
     /// The most bytes ever committed.
     pub fn peak(&self) -> usize {
         self.peak.load(Ordering::Relaxed)
+    }
+
+    /// Another hard limit. What is committed beyond it stays until it is released.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// The hard limit in bytes.

@@ -13,13 +13,12 @@
 //! reported that it let go of it; a worker that panics ends the process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
-
-use crossbeam_deque::{Injector, Steal, Stealer, Worker};
-use parking_lot::{Condvar, Mutex};
 
 use crate::fatal::AbortOnUnwind;
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::deque::{Injector, Steal, Stealer, Worker};
+use crate::primitive::thread::{self, JoinHandle};
+use crate::primitive::{Condvar, Mutex, hint};
 use crate::sys::Kernel;
 
 use super::item::Item;
@@ -80,8 +79,10 @@ impl Team {
         let mut team = Team { shared: shared.clone(), own: Mutex::new(own), helpers: Vec::new() };
         for (i, deque) in deques.into_iter().enumerate() {
             let shared = shared.clone();
+            let builder = thread::Builder::new().name(format!("{name} mark {}", i + 1));
             // On failure `team` is dropped, which stops the helpers that did start.
-            team.helpers.push(kernel.spawn(format!("{name} mark {}", i + 1), move || helper(&shared, &deque))?);
+            let helper = kernel.allow_thread().and_then(|()| builder.spawn(move || helper(&shared, &deque)));
+            team.helpers.push(helper?);
         }
         Ok(team)
     }
@@ -230,9 +231,9 @@ fn work(shared: &Shared, deque: &Worker<Packet>, tracer: &mut Tracer<'_>) {
             }
             spins += 1;
             if spins > 64 {
-                std::thread::yield_now();
+                thread::yield_now();
             } else {
-                std::hint::spin_loop();
+                hint::spin_loop();
             }
         }
     }

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::thread::JoinHandle;
 
 use userfaultfd::{Event, EventBuffer, IoctlFlags, RegisterMode, Uffd};
 
@@ -151,10 +150,9 @@ impl Kernel {
         Ok(before)
     }
 
-    /// Starts a thread.
-    pub(crate) fn spawn(&self, name: String, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-        self.ask(Call::Spawn)?;
-        std::thread::Builder::new().name(name).spawn(body)
+    /// Asked before a thread is started, which is the caller's to do.
+    pub(crate) fn allow_thread(&self) -> io::Result<()> {
+        self.ask(Call::Spawn)
     }
 
     /// Makes a call on a range of pages, or on its first half where the plan says so.
