@@ -279,7 +279,13 @@ impl Collector {
     /// When the address range cannot be reserved, when the mechanism that the configuration names is not available here
     /// (the error says why, and what would help), or when no thread can be started.
     pub fn new(config: &Config, model: impl ObjectModel) -> Result<Collector, HeapError> {
-        Collector::with_defect(config, model, None)
+        Collector::create(config, model, None, &Kernel::real())
+    }
+
+    /// A heap on a kernel whose calls fail as a test wants.
+    #[doc(hidden)]
+    pub fn with_kernel(config: &Config, model: impl ObjectModel, kernel: &Kernel) -> Result<Collector, HeapError> {
+        Collector::create(config, model, None, kernel)
     }
 
     /// A heap whose cycle does something wrong on purpose, for tests of the tests.
@@ -288,6 +294,15 @@ impl Collector {
         config: &Config,
         model: impl ObjectModel,
         defect: Option<Defect>,
+    ) -> Result<Collector, HeapError> {
+        Collector::create(config, model, defect, &Kernel::real())
+    }
+
+    fn create(
+        config: &Config,
+        model: impl ObjectModel,
+        defect: Option<Defect>,
+        kernel: &Kernel,
     ) -> Result<Collector, HeapError> {
         let page = limits::page_size();
         if page != PAGE {
@@ -300,13 +315,9 @@ impl Collector {
         let limit = (limit / BLOCK * BLOCK).max(LEAST_LIMIT);
         let target = (config.heap() as usize).min(limit);
         let name = config.name();
-        let heap = Heap::reserve(config.backing(), limit, config.poison(), name)?;
-        let opened = barrier::open(
-            config.mechanism(),
-            config.backing(),
-            std::slice::from_ref(&heap.tracked.range),
-            &Kernel::real(),
-        )?;
+        let heap = Heap::reserve(kernel, config.backing(), limit, config.poison(), name)?;
+        let opened =
+            barrier::open(config.mechanism(), config.backing(), std::slice::from_ref(&heap.tracked.range), kernel)?;
         if let Some(reason) = &opened.reason {
             log::info!("pagemark[{name}] mechanism {}: {reason}", opened.barrier.name());
             let fell_back = config.mechanism() == Mechanism::Auto && !opened.barrier.sees_writes();
@@ -317,8 +328,8 @@ impl Collector {
         let mechanism = mechanism_of(&*opened.barrier);
         // `cards` would be compared with itself, and `stop` sees nothing.
         let by_pages = opened.barrier.sees_writes() && opened.barrier.cards().is_none();
-        let oracle = (config.oracle() && by_pages).then(|| Oracle::open(&heap.tracked.range)).transpose()?;
-        let team = Team::new(config.markers(), name).map_err(HeapError::Thread)?;
+        let oracle = (config.oracle() && by_pages).then(|| Oracle::open(&heap.tracked.range, kernel)).transpose()?;
+        let team = Team::new(config.markers(), name, kernel).map_err(HeapError::Thread)?;
         let shared = Arc::new(Shared {
             team,
             barrier: cycle::defect::wrap(opened.barrier, defect),
@@ -338,9 +349,10 @@ impl Collector {
             stack_bound: if defect == Some(Defect::TinyMarkStack) { 8 } else { 4 << 20 },
         });
         let for_thread = shared.clone();
-        let thread = thread::Builder::new()
-            .name(format!("{name} gc"))
-            .spawn(move || cycle::run(&for_thread))
+        let builder = thread::Builder::new().name(format!("{name} gc"));
+        let thread = kernel
+            .allow_thread()
+            .and_then(|()| builder.spawn(move || cycle::run(&for_thread)))
             .map_err(HeapError::Thread)?;
         if matches!(config.zeal(), Zeal::Phase(_)) {
             shared.request(Reason::Zeal, false);

@@ -23,7 +23,8 @@ fn cycle(heap: &Heap, object: usize) {
 #[test]
 fn what_a_cycle_marked_survives_a_sweeper_that_slept_through_it() {
     explore(2, || {
-        let heap = Arc::new(Heap::reserve(Backing::Anon, 2 * BLOCK, "pagemark test heap").unwrap());
+        let heap =
+            Arc::new(Heap::reserve(&Kernel::real(), Backing::Anon, 2 * BLOCK, false, "pagemark test heap").unwrap());
         let barrier = open(Mechanism::Stop, Backing::Anon, std::slice::from_ref(&heap.tracked.range), &Kernel::real());
         let mut local = Local::new(Space::Tracked);
         let object = local.refill_and_alloc(&heap, &*barrier.unwrap().barrier, 32).unwrap();
