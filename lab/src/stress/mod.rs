@@ -33,7 +33,7 @@ mod threads;
 
 use std::cell::Cell;
 use std::error::Error;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::builder::PossibleValuesParser;
 use pagemark::Config;
@@ -166,8 +166,9 @@ impl Session<'_> {
             let (mechanism, backing) = self.turns[number as usize % self.turns.len()];
             let seed = if number == 0 { self.seed } else { Random::new(self.seed, number).any() >> 16 };
             let plan = self.plan(seed, mechanism, backing);
+            let start = Instant::now();
             match child::run(&plan, self.patience())? {
-                Ok(outcome) => self.report.passed(&plan, &outcome),
+                Ok(outcome) => self.report.passed(&plan, &outcome, start.elapsed()),
                 Err(failure) if failure.kind == Kind::Refused => {
                     self.turns.retain(|turn| *turn != (mechanism, backing));
                     self.report.refused(&format!("{mechanism} {backing}"), &failure.text);

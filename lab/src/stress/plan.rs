@@ -84,7 +84,7 @@ impl Plan {
     pub fn new(seed: u64, mechanism: &str, backing: &str, wishes: &Wishes) -> Plan {
         let mut random = Random::new(seed, u64::MAX);
         let threads = random.within(1, MOST_LANES as u64) as usize;
-        let ops = random.choose(&[500, 3_000, 10_000, 40_000]) as usize;
+        let ops = random.choose(&[500, 2_000, 2_000, 5_000, 10_000, 40_000]) as usize;
         let phases = random.within(1, 6) as usize;
         let tiny = random.one_in(8);
         let gc = with_keys(&fuzzed(&mut random, mechanism, backing), &wishes.gc);

@@ -194,7 +194,7 @@ impl Generator {
             sizes = SIZES;
         }
         let depth = character.choose(&[2, 6, 20, 60]);
-        let old = character.choose(&[0, 0, 300, 3_000, 20_000]);
+        let old = character.choose(&[0, 0, 300, 300, 3_000, 20_000]);
         Generator { random: Random::new(seed, 1 + lane as u64), kinds, sizes, depth, old }
     }
 
