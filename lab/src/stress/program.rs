@@ -144,7 +144,7 @@ const FREQUENCIES: [u64; 24] =
 /// Places in [`FREQUENCIES`] that every program keeps: without them it has nothing to work on.
 const KEPT: [usize; 4] = [0, 1, 2, 18];
 /// How often each class of size occurs: two words at most, small, medium, large, huge.
-const SIZES: [u64; 5] = [30, 120, 20, 4, 1];
+const SIZES: [u64; 5] = [30, 120, 20, 6, 2];
 
 /// The operations of `lane` in the program of `seed`, `count` of them.
 pub fn generate(seed: u64, lane: usize, count: usize) -> Vec<Op> {
