@@ -1,9 +1,10 @@
 //! The whole heap against the whole shadow, while all lanes stand still.
 //!
-//! Both directions. *Nothing is lost*: every object that the shadow can reach from the roots is in the heap, where it was, and every word of it is right; no two overlap; and the
-//! collector finds each from an address inside it. *Nothing is kept*: all roots are precise and nothing moves, so after two full cycles the collector must have marked exactly
-//! the objects the shadow reaches, and exactly their bytes, and must know no object any more where one died. Two cycles, since what the first finds dead may be
-//! swept as late as the beginning of the second.
+//! Both directions. *Nothing is lost*: every object that the shadow can reach from the roots is in the heap, where it
+//! was, and every word of it is right; no two overlap; and the collector finds each from an address inside it.
+//! *Nothing is kept*: all roots are precise and nothing moves, so after two full cycles the collector must have
+//! marked exactly the objects the shadow reaches, and exactly their bytes, and must know no object any more where one
+//! died. Two cycles, since what the first finds dead may be swept as late as the beginning of the second.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -34,7 +35,8 @@ impl EventListener for LastCycle {
     }
 }
 
-/// Checks the heap; every lane is in a blocking region, or has no thread. Returns how many objects are reachable, and how many bytes they occupy.
+/// Checks the heap; every lane is in a blocking region, or has no thread. Returns how many objects are reachable, and
+/// how many bytes they occupy.
 pub fn check(world: &World, lanes: &mut [MutexGuard<'_, Lane>], last: &LastCycle) -> (u64, u64) {
     // The roots are those of the lanes, so this mutator has none.
     let mut mutator = world.heap.attach(Arc::new(ThreadRoots::new()));
@@ -98,8 +100,8 @@ impl Shadow<'_, '_> {
 fn compare(world: &World, shadow: &Shadow<'_, '_>, object: &Object) {
     let header = object.header;
     let load = |index: usize| {
-        // SAFETY: the shadow can reach the object, so it is reachable and stays; if it was freed all the same, its memory is still mapped or the process dies
-        // of it, which its parent reports.
+        // SAFETY: the shadow can reach the object, so it is reachable and stays; if it was freed all the same, its
+        // memory is still mapped or the process dies of it, which its parent reports.
         unsafe { word(object.addr, index) }.load(Ordering::Acquire)
     };
     let wrong = |what: &str, index: usize, expected: usize| {

@@ -1,7 +1,7 @@
 //! A run in a process of its own, under a watchdog.
 //!
-//! A collector that is wrong crashes, hangs, or finds itself wrong; none of the three may take the tool down. The child's output goes to memory files, so nobody has to
-//! read along.
+//! A collector that is wrong crashes, hangs, or finds itself wrong; none of the three may take the tool down. The
+//! child's output goes to memory files, so nobody has to read along.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};

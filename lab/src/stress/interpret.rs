@@ -1,7 +1,8 @@
 //! What each operation does, in the heap and in the shadow.
 //!
-//! An operation that cannot be done where the program is (no root, no slot, nothing of its own on the path) is skipped. One that allocates does so first:
-//! running into the limit is a safepoint, and nothing may be held across one but roots.
+//! An operation that cannot be done where the program is (no root, no slot, nothing of its own on the path) is
+//! skipped. One that allocates does so first: running into the limit is a safepoint, and nothing may be held across
+//! one but roots.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -208,7 +209,8 @@ impl Runner<'_> {
         for index in 0..header.data() {
             self.store(place, header.data_word(index), header.value(index, 0));
         }
-        // SAFETY: the new object, which has a first word. Release, as the store that publishes it must find it complete.
+        // SAFETY: the new object, which has a first word. Release, as the store that publishes it must find it
+        // complete.
         unsafe { word(addr, 0) }.store(header.encode(), Ordering::Release);
         self.lane.partition.insert(Object::new(addr, header));
         self.lane.counts.bytes_allocated += header.occupied() as u64;
@@ -274,8 +276,9 @@ impl Runner<'_> {
         if how == Copying::Memcpy && from.header.contiguous() && at.header.contiguous() {
             let copied = self.shadow(from).slots[source..source + length].to_vec();
             let (source, to) = (from.addr + words.0 * WORD, at.addr + words.1 * WORD);
-            // SAFETY: both runs lie in their objects. They may overlap, so it is memmove. The C library copies aligned words whole, which is what the collector asks of code that is
-            // not compiled by Rust: it may trace the destination meanwhile.
+            // SAFETY: both runs lie in their objects. They may overlap, so it is memmove. The C library copies
+            // aligned words whole, which is what the collector asks of code that is not compiled by Rust: it may
+            // trace the destination meanwhile.
             unsafe { libc::memmove(to as *mut libc::c_void, source as *const libc::c_void, length * WORD) };
             self.mark_cards(to, length * WORD);
             self.shadow_mut(at).slots[destination..destination + length].copy_from_slice(&copied);

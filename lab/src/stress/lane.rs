@@ -1,7 +1,8 @@
 //! A lane at work: how it gets at objects, how it changes them, and what it compares on the way.
 //!
-//! Every reference a lane uses was loaded from the heap after its last safepoint, on a walk from a root. Each load is compared with the shadow where the object is the lane's
-//! own, and the object it leads to must have a header that is one: that is the continuous check, and most of what goes wrong shows here first.
+//! Every reference a lane uses was loaded from the heap after its last safepoint, on a walk from a root. Each load is
+//! compared with the shadow where the object is the lane's own, and the object it leads to must have a header that is
+//! one: that is the continuous check, and most of what goes wrong shows here first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -175,7 +176,8 @@ impl Runner<'_> {
         if !self.world.heap.range().contains(&addr) || !addr.is_multiple_of(16) {
             self.fail(&format!("{} is {addr:#x}, which is no address of an object", why()));
         }
-        // SAFETY: an address in the heap's range, mapped as long as the heap lives; if no object is there, that is what this finds out.
+        // SAFETY: an address in the heap's range, mapped as long as the heap lives; if no object is there, that is
+        // what this finds out.
         let first = unsafe { word(addr, 0) }.load(Ordering::Acquire);
         let found = Header::decode(first);
         let Some(header) = found.filter(|found| expected.is_none_or(|expected| expected == *found)) else {

@@ -1,8 +1,9 @@
 //! Is there really no memory?
 //!
-//! Objects do not move, so live ones keep the blocks they lie in from everything larger than the holes between them. A program that is out of memory must
-//! have so many blocks and pages occupied that the rest is no more than what the collector and the thread may hold back. That can be computed while nobody else makes
-//! objects: for programs of one lane.
+//! Objects do not move, so live ones keep the blocks they lie in from everything larger than the holes between them.
+//! A program that is out of memory must have so many blocks and pages occupied that the rest is no more than what the
+//! collector and the thread may hold back. That can be computed while nobody else makes objects: for programs of one
+//! lane.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;

@@ -6,11 +6,14 @@
 //!            └──── shrink ◄──── failure ◄───────┘  found, crashed, or hung
 //! ```
 //!
-//! A *program* is a list of heap operations for each of one to eight lanes ([`program`]), computed from a seed; the seed also chooses a collector configuration nobody would
-//! want ([`plan`]). Each program runs in a process of its own ([`child`], [`run`]). While lanes run, all they load is compared with the shadow ([`lane`], [`shadow`]); when they meet,
-//! everything is, in both directions: nothing is lost, and nothing is kept ([`check`]). A failure is printed with what reproduces it, and shrunk ([`shrink`]).
+//! A *program* is a list of heap operations for each of one to eight lanes ([`program`]), computed from a seed; the
+//! seed also chooses a collector configuration nobody would want ([`plan`]). Each program runs in a process of its
+//! own ([`child`], [`mod@run`]). While lanes run, all they load is compared with the shadow ([`lane`], [`shadow`]);
+//! when they meet, everything is, in both directions: nothing is lost, and nothing is kept ([`check`]). A failure is
+//! printed with what reproduces it, and shrunk ([`shrink`]).
 //!
-//! Deterministic is the program, not the interleaving of its threads: a seed that failed once fails again soon, not always.
+//! Deterministic is the program, not the interleaving of its threads: a seed that failed once fails again soon, not
+//! always.
 
 mod check;
 mod child;

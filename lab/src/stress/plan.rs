@@ -1,7 +1,7 @@
 //! A plan: all that determines one run, short enough for a command line.
 //!
-//! It is a seed, sizes, the collector's configuration and, once it was shrunk, which operations are left. A child process gets it as one argument, and so does
-//! whoever wants to see a failure again.
+//! It is a seed, sizes, the collector's configuration and, once it was shrunk, which operations are left. A child
+//! process gets it as one argument, and so does whoever wants to see a failure again.
 
 use std::ops::Range;
 

@@ -1,11 +1,13 @@
 //! A stress program: for each lane a list of heap operations, computed from a seed.
 //!
-//! A **lane** is one sequence of operations, with the objects it made and alone may change. It is run by one thread after another, since ending the thread is an operation too.
-//! Operations are data, and mean something whatever came before: a place in the heap is given as a [`Path`] from the roots, a slot as a number that is taken modulo the slots there
-//! are. So any part of a program is a program, which is what makes shrinking possible.
+//! A **lane** is one sequence of operations, with the objects it made and alone may change. It is run by one thread
+//! after another, since ending the thread is an operation too. Operations are data, and mean something whatever came
+//! before: a place in the heap is given as a [`Path`] from the roots, a slot as a number that is taken modulo the
+//! slots there are. So any part of a program is a program, which is what makes shrinking possible.
 //!
-//! Seeds differ in character, not only in order (swarm testing: Groce et al., ISSTA 2012): each multiplies the frequency of every kind of operation, and of every
-//! class of size, by a factor of its own, often zero. Bugs that need much of one thing and none of another are found that way and no other.
+//! Seeds differ in character, not only in order (swarm testing: Groce et al., ISSTA 2012): each multiplies the
+//! frequency of every kind of operation, and of every class of size, by a factor of its own, often zero. Bugs that
+//! need much of one thing and none of another are found that way and no other.
 
 use std::ops::Range;
 
@@ -18,7 +20,8 @@ pub const MOST_LANES: usize = 8;
 pub const ROOTS: usize = 32;
 /// Global roots, which every lane reads and writes.
 pub const SHARED: usize = 48;
-/// The first of them, which hold what is old. A thread that ends hands them to the next one; only running out of memory clears them.
+/// The first of them, which hold what is old. A thread that ends hands them to the next one; only running out of
+/// memory clears them.
 pub const OLD_ROOTS: usize = 2;
 /// The most operations between two polls.
 const POLL_AT_LEAST: usize = 64;
@@ -86,7 +89,8 @@ pub enum End {
 /// One operation. `at` and `from` lead to an object of the lane's own (the last one on the path), `to` to any object.
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
-    /// Makes an array and an object for each of its slots, each referring to an earlier one; the array becomes a root.
+    /// Makes an array and an object for each of its slots, each referring to an earlier one; the array becomes a
+    /// root.
     Build { root: u8, count: u32, seed: u32 },
     /// Allocates an object and makes it a root.
     Alloc { shape: Shape, root: u8 },
@@ -96,7 +100,8 @@ pub enum Op {
     Link { at: Path, slot: u32, to: Path },
     /// Clears a slot.
     Unlink { at: Path, slot: u32 },
-    /// Moves a reference from one object to another and clears the first slot: it hides the target from a marker that has passed the second object and not yet reached the first.
+    /// Moves a reference from one object to another and clears the first slot: it hides the target from a marker that
+    /// has passed the second object and not yet reached the first.
     Hide { from: Path, slot: u32, at: Path, into: u32 },
     /// Moves a reference from a slot to a root.
     Lift { at: Path, slot: u32, root: u8 },

@@ -1,7 +1,8 @@
 //! One program, run in this process: its lanes' threads, and the meetings at which everything is checked.
 //!
-//! A program has phases. In a phase lanes run freely; at its end each waits in a blocking region until all are there and the heap has been checked. A lane
-//! is run by one thread after another: when one has ended, by itself or by a panic, the next takes over its list of operations and its objects, but not its roots.
+//! A program has phases. In a phase lanes run freely; at its end each waits in a blocking region until all are there
+//! and the heap has been checked. A lane is run by one thread after another: when one has ended, by itself or by a
+//! panic, the next takes over its list of operations and its objects, but not its roots.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;

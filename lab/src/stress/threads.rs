@@ -1,4 +1,5 @@
-//! What the threads of a hung process are doing: a debugger's backtraces where one is installed, and what the kernel says of each thread.
+//! What the threads of a hung process are doing: a debugger's backtraces where one is installed, and what the kernel
+//! says of each thread.
 
 use std::fs;
 use std::process::{Command, Stdio};
