@@ -23,9 +23,15 @@ use super::shadow::{NumberSet, Object, reach};
 pub struct LastCycle(Mutex<Option<(u64, u64)>>);
 
 impl LastCycle {
-    /// Objects and bytes.
-    fn marked(&self) -> Option<(u64, u64)> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// It marked so many objects and bytes, or the run ends.
+    pub fn must_be(&self, reachable: (u64, u64)) {
+        let marked = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if marked != Some(reachable) {
+            fail(&format!(
+                "objects and bytes marked by the last of two full cycles are {marked:?}; reachable are {reachable:?}, and \
+                 nobody changed anything meanwhile"
+            ));
+        }
     }
 }
 
@@ -37,7 +43,7 @@ impl EventListener for LastCycle {
 
 /// Checks the heap; every lane is in a blocking region, or has no thread. Returns how many objects are reachable, and
 /// how many bytes they occupy.
-pub fn check(world: &World, lanes: &mut [MutexGuard<'_, Lane>], last: &LastCycle) -> (u64, u64) {
+pub fn check(world: &World, lanes: &mut [MutexGuard<'_, Lane>]) -> (u64, u64) {
     // The roots are those of the lanes, so this mutator has none.
     let mut mutator = world.heap.attach(Arc::new(ThreadRoots::new()));
     mutator.collect();
@@ -52,12 +58,7 @@ pub fn check(world: &World, lanes: &mut [MutexGuard<'_, Lane>], last: &LastCycle
         fail(&format!("verification found {failures} reachable objects unmarked"));
     }
     let expected = (reached.len() as u64, bytes);
-    if last.marked() != Some(expected) {
-        fail(&format!(
-            "after two full cycles with all lanes stopped, objects and bytes marked are {:?}; reachable are {expected:?}",
-            last.marked()
-        ));
-    }
+    world.last.must_be(expected);
     for number in &reached {
         compare(world, &shadow, shadow.object(*number));
     }

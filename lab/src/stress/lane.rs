@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pagemark::{CardTable, Heap, Mutator};
 use serde::{Deserialize, Serialize};
 
+use super::check::LastCycle;
 use super::fail::fail;
 use super::input::Input;
 use super::model::{Header, WORD, mix, word};
@@ -29,6 +30,8 @@ pub struct World {
     pub cards: Option<CardTable>,
     /// The global roots.
     pub shared: Arc<SharedRoots>,
+    /// What the last cycle marked.
+    pub last: Arc<LastCycle>,
     /// The limit in bytes that the heap was made with.
     pub limit: usize,
     /// The one it has; exact while there is one lane.

@@ -95,6 +95,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn std::error::Error>> {
         cards: heap.cards(),
         heap,
         shared,
+        last,
         limit,
         limit_now: limit.into(),
         alone: lanes.len() == 1,
@@ -117,7 +118,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn std::error::Error>> {
             if world.drop_all {
                 world.shared.clear();
             }
-            let (objects, bytes) = check(&world, &mut lanes.iter().map(lock).collect::<Vec<_>>(), &last);
+            let (objects, bytes) = check(&world, &mut lanes.iter().map(lock).collect::<Vec<_>>());
             counts.objects_checked += objects;
             counts.most_reachable_bytes = counts.most_reachable_bytes.max(bytes);
             let last = match &mut flatness {
@@ -136,7 +137,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn std::error::Error>> {
     for lane in &mut ended {
         lane.roots = Arc::new(ThreadRoots::new());
     }
-    check(&world, &mut ended, &last);
+    check(&world, &mut ended);
     if world.limit != usize::MAX {
         world.heap.set_limit(world.limit)?;
         fill_half(&world);
