@@ -141,6 +141,7 @@ impl Runner<'_> {
                 let _ = self.mutator.reclaim(bytes as usize);
             }
             Op::Limit { eighths } => self.limit(self.world.limit / 8 * eighths as usize),
+            Op::Fork => self.fork(),
             Op::Finish { end } => return Some(end),
         }
         None

@@ -5,7 +5,7 @@
 //! one: that is the continuous check, and most of what goes wrong shows here first.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pagemark::{CardTable, Heap, Mutator};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,8 @@ pub struct World {
     pub limit: usize,
     /// The one it has; exact while there is one lane.
     pub limit_now: AtomicUsize,
+    /// This is a forked process.
+    pub forked: AtomicBool,
     /// There is one lane only.
     pub alone: bool,
     /// Lanes come to a meeting without roots.
@@ -59,6 +61,8 @@ pub struct Counts {
     pub exhausted: u64,
     /// Those of them for which no collection could make room.
     pub out_of_memory: u64,
+    /// Forks.
+    pub forks: u64,
     /// Threads that ended and were replaced.
     pub threads_ended: u64,
     /// The most bytes that were reachable at a meeting.
@@ -75,6 +79,7 @@ impl Counts {
         self.reads_bounced += other.reads_bounced;
         self.exhausted += other.exhausted;
         self.out_of_memory += other.out_of_memory;
+        self.forks += other.forks;
         self.threads_ended += other.threads_ended;
         self.most_reachable_bytes = self.most_reachable_bytes.max(other.most_reachable_bytes);
     }
@@ -202,9 +207,13 @@ impl Runner<'_> {
 
     /// The object that root `index` or, where that is null, one of those after it refers to.
     pub fn root(&mut self, index: u8) -> Option<Place> {
-        let (root, (addr, header)) =
-            (index..index + ROOTS as u8).find_map(|root| self.lane.roots.get(root).map(|object| (root, object)))?;
-        Some(self.arrive(addr, Some(header), &|| format!("root {}", root as usize % ROOTS)))
+        (index..index + ROOTS as u8).map(|root| root % ROOTS as u8).find_map(|root| self.root_exactly(root))
+    }
+
+    /// The object that root `index` refers to.
+    pub fn root_exactly(&mut self, index: u8) -> Option<Place> {
+        let (addr, header) = self.lane.roots.get(index)?;
+        Some(self.arrive(addr, Some(header), &|| format!("root {index}")))
     }
 
     /// The object that a global root refers to, once it was taken from there.

@@ -19,6 +19,7 @@ mod check;
 mod child;
 mod fail;
 mod flat;
+mod fork;
 mod input;
 mod interpret;
 mod lane;

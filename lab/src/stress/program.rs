@@ -139,6 +139,8 @@ pub enum Op {
     Reclaim { bytes: u32 },
     /// Sets the heap's limit to so many eighths of what it was at first.
     Limit { eighths: u8 },
+    /// The process forks, and both go on.
+    Fork,
     /// The lane's thread ends.
     Finish { end: End },
 }
@@ -165,6 +167,8 @@ pub fn generate(seed: u64, lane: usize, count: usize) -> Vec<Op> {
         let again = generator.old > 0 && generator.random.one_in(10_000);
         let op = if again {
             Op::Build { root: 0, count: generator.old.min(count as u64) as u32, seed: generator.number() }
+        } else if generator.forks && generator.random.one_in(count as u64) {
+            Op::Fork
         } else if since_poll >= POLL_AT_LEAST {
             Op::Poll
         } else {
@@ -184,6 +188,8 @@ struct Generator {
     depth: u64,
     /// Objects of an old array.
     old: u64,
+    /// Whether there are forks: about one in a lane, however long it is, as each checks the whole heap twice.
+    forks: bool,
 }
 
 impl Generator {
@@ -200,7 +206,8 @@ impl Generator {
         }
         let depth = character.choose(&[2, 6, 20, 60]);
         let old = character.choose(&[0, 0, 300, 300, 3_000, 20_000]);
-        Generator { random: Random::new(seed, 1 + lane as u64), kinds, sizes, depth, old }
+        let forks = character.one_in(3);
+        Generator { random: Random::new(seed, 1 + lane as u64), kinds, sizes, depth, old, forks }
     }
 
     fn weighted(random: &mut Random, weights: &[u64]) -> usize {

@@ -61,7 +61,7 @@ unsafe impl RootSource for ThreadRoots {
 }
 
 /// The global roots: first those for all, then for each lane those that one thread leaves to the next.
-const ALL_SHARED: usize = SHARED + MOST_LANES * OLD_ROOTS;
+pub const ALL_SHARED: usize = SHARED + MOST_LANES * OLD_ROOTS;
 
 /// The global roots. Nobody reaches a safepoint with the lock in hand, so the collector may take it.
 pub struct SharedRoots {

@@ -98,6 +98,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn std::error::Error>> {
         last,
         limit,
         limit_now: limit.into(),
+        forked: false.into(),
         alone: lanes.len() == 1,
         drop_all: plan.flat.is_some(),
     };
