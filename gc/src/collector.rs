@@ -25,6 +25,7 @@ use crate::primitive::{Condvar, Mutex};
 use crate::sys::kernel::Kernel;
 use crate::sys::limits;
 use crate::telemetry::{EventListener, HeapCreated, Reason, Stats, Summary};
+use crate::verify::oracle::Oracle;
 
 /// Why a heap could not be created.
 #[derive(Debug, thiserror::Error)]
@@ -43,12 +44,31 @@ pub enum HeapError {
     Thread(#[source] std::io::Error),
 }
 
+/// The smallest hard limit: below it not even a block for each of a handful of threads is left.
+const LEAST_LIMIT: usize = 64 * BLOCK;
+
+/// A hard limit that this heap cannot have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "a limit of {asked} bytes is not possible: at least {least}, and at most {most}, for which the heap was created"
+)]
+pub struct LimitError {
+    /// Bytes asked for.
+    pub asked: usize,
+    /// The smallest limit of any heap.
+    pub least: usize,
+    /// What this heap reserved addresses for.
+    pub most: usize,
+}
+
 /// What is shared by mutators, the cycle and the workers of one heap.
 ///
 /// Field order is drop order: the team ends first, then the barrier lets go of the memory, then the memory goes.
 pub struct Shared {
     team: Team,
     barrier: Box<dyn Barrier>,
+    /// The software cards that page reports are compared with.
+    pub(crate) oracle: Option<Oracle>,
     /// Memory, metadata, objects' places.
     pub heap: Heap,
     /// How objects are traced.
@@ -259,7 +279,13 @@ impl Collector {
     /// When the address range cannot be reserved, when the mechanism that the configuration names is not available here
     /// (the error says why, and what would help), or when no thread can be started.
     pub fn new(config: &Config, model: impl ObjectModel) -> Result<Collector, HeapError> {
-        Collector::with_defect(config, model, None)
+        Collector::create(config, model, None, &Kernel::real())
+    }
+
+    /// A heap on a kernel whose calls fail as a test wants.
+    #[doc(hidden)]
+    pub fn with_kernel(config: &Config, model: impl ObjectModel, kernel: &Kernel) -> Result<Collector, HeapError> {
+        Collector::create(config, model, None, kernel)
     }
 
     /// A heap whose cycle does something wrong on purpose, for tests of the tests.
@@ -269,6 +295,15 @@ impl Collector {
         model: impl ObjectModel,
         defect: Option<Defect>,
     ) -> Result<Collector, HeapError> {
+        Collector::create(config, model, defect, &Kernel::real())
+    }
+
+    fn create(
+        config: &Config,
+        model: impl ObjectModel,
+        defect: Option<Defect>,
+        kernel: &Kernel,
+    ) -> Result<Collector, HeapError> {
         let page = limits::page_size();
         if page != PAGE {
             return Err(HeapError::PageSize(page));
@@ -277,16 +312,12 @@ impl Collector {
             Some(limit) => limit as usize,
             None => default_limit(config.backing()),
         };
-        let limit = (limit / BLOCK).max(64) * BLOCK;
+        let limit = (limit / BLOCK * BLOCK).max(LEAST_LIMIT);
         let target = (config.heap() as usize).min(limit);
         let name = config.name();
-        let heap = Heap::reserve(config.backing(), limit, name)?;
-        let opened = barrier::open(
-            config.mechanism(),
-            config.backing(),
-            std::slice::from_ref(&heap.tracked.range),
-            &Kernel::real(),
-        )?;
+        let heap = Heap::reserve(kernel, config.backing(), limit, config.poison(), name)?;
+        let opened =
+            barrier::open(config.mechanism(), config.backing(), std::slice::from_ref(&heap.tracked.range), kernel)?;
         if let Some(reason) = &opened.reason {
             log::info!("pagemark[{name}] mechanism {}: {reason}", opened.barrier.name());
             let fell_back = config.mechanism() == Mechanism::Auto && !opened.barrier.sees_writes();
@@ -295,10 +326,14 @@ impl Collector {
             }
         }
         let mechanism = mechanism_of(&*opened.barrier);
-        let team = Team::new(config.markers(), name).map_err(HeapError::Thread)?;
+        // `cards` would be compared with itself, and `stop` sees nothing.
+        let by_pages = opened.barrier.sees_writes() && opened.barrier.cards().is_none();
+        let oracle = (config.oracle() && by_pages).then(|| Oracle::open(&heap.tracked.range, kernel)).transpose()?;
+        let team = Team::new(config.markers(), name, kernel).map_err(HeapError::Thread)?;
         let shared = Arc::new(Shared {
             team,
             barrier: cycle::defect::wrap(opened.barrier, defect),
+            oracle,
             heap,
             model: Box::new(model),
             config: config.clone(),
@@ -314,10 +349,14 @@ impl Collector {
             stack_bound: if defect == Some(Defect::TinyMarkStack) { 8 } else { 4 << 20 },
         });
         let for_thread = shared.clone();
-        let thread = thread::Builder::new()
-            .name(format!("{name} gc"))
-            .spawn(move || cycle::run(&for_thread))
+        let builder = thread::Builder::new().name(format!("{name} gc"));
+        let thread = kernel
+            .allow_thread()
+            .and_then(|()| builder.spawn(move || cycle::run(&for_thread)))
             .map_err(HeapError::Thread)?;
+        if matches!(config.zeal(), Zeal::Phase(_)) {
+            shared.request(Reason::Zeal, false);
+        }
         Ok(Collector(Arc::new(Owner { shared, thread: Some(thread) })))
     }
 
@@ -351,9 +390,30 @@ impl Collector {
         shared.listeners.lock().push(listener);
     }
 
-    /// The card table that stores into existing objects must mark: only under `mechanism=cards`.
+    /// The card table that stores into existing objects must mark: only under `mechanism=cards`, or with `oracle`.
     pub fn cards(&self) -> Option<CardTable> {
-        self.shared().barrier().cards()
+        let shared = self.shared();
+        shared.barrier().cards().or_else(|| shared.oracle.as_ref().and_then(Oracle::table))
+    }
+
+    /// Changes the hard limit, up to the one the heap was created with. A lower one takes effect as cycles free memory: one is requested if
+    /// more is committed now, and until then allocation goes on in what is.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitError`] for a limit that is too low or too high; nothing has changed then.
+    pub fn set_limit(&self, bytes: usize) -> Result<(), LimitError> {
+        let shared = self.shared();
+        let most = shared.heap.tracked.border - shared.heap.tracked.range.start;
+        if !(LEAST_LIMIT..=most).contains(&bytes) {
+            return Err(LimitError { asked: bytes, least: LEAST_LIMIT, most });
+        }
+        shared.heap.footprint.set_limit(bytes);
+        shared.pacer.set_limit(bytes as u64);
+        if shared.heap.footprint.committed() > bytes {
+            shared.request(Reason::LimitReached, false);
+        }
+        Ok(())
     }
 
     /// The mechanism's name: never `auto`.

@@ -28,6 +28,7 @@ use super::PageRange;
 use crate::error::MemoryError;
 use crate::layout::PAGE;
 use crate::primitive::atomic::Ordering;
+use crate::sys::Kernel;
 use words::Words;
 
 /// One bit for each page of some ranges.
@@ -47,10 +48,10 @@ const BITS: usize = u64::BITS as usize;
 
 impl ArmedBits {
     /// No page is armed.
-    pub fn new(ranges: &[PageRange]) -> Result<ArmedBits, MemoryError> {
+    pub fn new(ranges: &[PageRange], kernel: &Kernel) -> Result<ArmedBits, MemoryError> {
         let section = |range: &PageRange| {
             let words = (range.len() / PAGE).div_ceil(BITS);
-            Ok(Section { range: range.clone(), words: Words::new(words)? })
+            Ok(Section { range: range.clone(), words: Words::new(words, kernel)? })
         };
         Ok(ArmedBits { sections: ranges.iter().map(section).collect::<Result<_, MemoryError>>()? })
     }
@@ -171,7 +172,8 @@ mod tests {
     const PAGES: usize = 300;
 
     fn bits() -> ArmedBits {
-        ArmedBits::new(&[BASE..BASE + PAGES * PAGE, BASE + 1000 * PAGE..BASE + 1010 * PAGE]).unwrap()
+        let ranges = [BASE..BASE + PAGES * PAGE, BASE + 1000 * PAGE..BASE + 1010 * PAGE];
+        ArmedBits::new(&ranges, &Kernel::real()).unwrap()
     }
 
     fn pages(from: usize, to: usize) -> PageRange {

@@ -27,6 +27,7 @@
 
 pub mod defect;
 pub mod pacer;
+pub mod phase;
 pub mod rendezvous;
 pub mod retention;
 pub mod throttle;
@@ -36,15 +37,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::collector::Shared;
-use crate::config::{Log, Verify};
+use crate::config::{Log, Zeal};
+use crate::error::BarrierError;
 use crate::fatal::{AbortOnUnwind, say};
 use crate::layout::PAGE;
 use crate::mark::item::Item;
 use crate::mark::tracer::Marking;
 use crate::telemetry::{CycleKind, CycleReport, CycleStart, Reason, Round};
 use crate::verify;
+use crate::verify::oracle::Comparison;
 use defect::Defect;
 use pacer::Lesson;
+use phase::Phase;
 use retention::Retention;
 
 /// A round that finds at most this many written pages is the last: rescanning them takes the pause about 0.1 ms.
@@ -60,6 +64,17 @@ pub fn run(shared: &Shared) {
         let stop_the_world = stop_the_world || !shared.barrier().sees_writes();
         let report = Cycle::new(shared, number, reason, stop_the_world).run();
         finish(shared, &report, &mut retention);
+        if matches!(shared.config.zeal(), Zeal::Phase(_)) {
+            shared.request(Reason::Zeal, false);
+        }
+    }
+}
+
+/// The end of a phase, where `zeal=phase:NAME` stops all mutators for a moment: each meets the cycle in the state between two phases, at a
+/// safepoint.
+fn boundary(shared: &Shared, phase: Phase) {
+    if shared.config.zeal() == Zeal::Phase(phase) {
+        drop(shared.rendezvous.stop());
     }
 }
 
@@ -72,11 +87,13 @@ fn finish(shared: &Shared, report: &CycleReport, retention: &mut Retention) {
         say(&report.log_line());
     }
     shared.listen(|listener| listener.cycle_ended(report));
+    boundary(shared, Phase::Pause);
     let needed = retention.keep(shared.heap.used_bytes() as u64, Instant::now(), report.reason == Reason::Explicit);
     shared.heap.sweep_large();
     shared.control.completed();
     shared.heap.finish_sweeping();
-    let keep = needed.max(goal);
+    boundary(shared, Phase::Sweep);
+    let keep = needed.max(goal).min(shared.heap.footprint.limit() as u64);
     if shared.heap.footprint.committed() as u64 > keep + keep / 8 {
         let released = shared.heap.release_free((keep.saturating_sub(report.live_bytes) / 2) as usize);
         if released > 0 {
@@ -97,6 +114,8 @@ struct Cycle<'s> {
     blind: bool,
     /// Pages reported by the rounds and the pause, for `verify`.
     reported: HashSet<usize>,
+    /// The page mechanism's reports against the embedder's cards.
+    comparison: Option<Comparison<'s>>,
 }
 
 impl<'s> Cycle<'s> {
@@ -121,6 +140,7 @@ impl<'s> Cycle<'s> {
             faults_before: shared.barrier().faults(),
             blind: false,
             reported: HashSet::new(),
+            comparison: None,
         }
     }
 
@@ -128,6 +148,7 @@ impl<'s> Cycle<'s> {
         let start = Instant::now();
         self.shared.heap.finish_sweeping();
         self.report.phases.sweep_wait = start.elapsed();
+        self.verify_structures_before();
         if self.report.kind == CycleKind::Concurrent {
             self.mark_concurrently();
         }
@@ -148,21 +169,28 @@ impl<'s> Cycle<'s> {
         self.handshake(false);
         self.report.phases.handshake = clock.elapsed();
         shared.listen(|listener| listener.handshake_done());
+        boundary(shared, Phase::Handshake);
 
         let roots = self.take_roots();
         if shared.defect == Some(Defect::MarkBeforeArming) {
             self.drain(Vec::new(), &roots);
         }
         let clock = Instant::now();
+        self.comparison = shared.oracle.as_ref().map(|oracle| Comparison::begin(oracle, &shared.heap));
         let (armed, _) = self.take_written();
+        if let Some(comparison) = &mut self.comparison {
+            comparison.armed(pages(&armed));
+        }
         self.report.pages_armed = armed.len() as u64;
         self.report.phases.arm = clock.elapsed();
         shared.listen(|listener| listener.pages_armed(armed.len() as u64));
+        boundary(shared, Phase::Arm);
 
         let clock = Instant::now();
         self.drain(Vec::new(), &roots);
         self.report.phases.mark = clock.elapsed();
         shared.listen(|listener| listener.marking_done());
+        boundary(shared, Phase::Mark);
 
         let clock = Instant::now();
         self.rounds();
@@ -180,7 +208,7 @@ impl<'s> Cycle<'s> {
             let clock = Instant::now();
             self.handshake(!shared.rest.get().is_zero());
             let roots = self.take_roots();
-            let (written, _) = self.take_written();
+            let (written, _) = self.take_written_compared();
             let dirty = written.len();
             self.note_reported(&written);
             self.drain(written, &roots);
@@ -188,6 +216,7 @@ impl<'s> Cycle<'s> {
             self.report.pages_dirty += dirty as u64;
             let ms = clock.elapsed().as_secs_f64() * 1e3;
             shared.listen(|listener| listener.round_done(&Round { index, dirty_pages: dirty as u64, ms }));
+            boundary(shared, Phase::Round);
             if dirty <= FEW_PAGES || shared.control.hurry.load(Ordering::Relaxed) {
                 return;
             }
@@ -216,20 +245,25 @@ impl<'s> Cycle<'s> {
         let mut written = Vec::new();
         if self.report.kind == CycleKind::Concurrent {
             shared.barrier().settle();
-            let (residual, failed) = self.take_written();
+            let (residual, failed) = self.take_written_compared();
+            self.name_unseen();
             written = if failed || self.blind { self.every_page() } else { residual };
             self.report.pages_residual = written.len() as u64;
             self.note_reported(&written);
         }
         self.drain(written, &roots);
-        if shared.config.verify() == Verify::Mark {
-            self.report.verify_failures += verify::verify(shared, &roots, &self.reported);
+        if shared.config.verify().marks() {
+            self.report.verify_failures += verify::marks(shared, &roots, &self.reported);
+        }
+        if shared.config.verify().structures() {
+            self.report.verify_failures += verify::structures(shared, stopped.parties(), verify::Moment::AfterMarking);
         }
         if let Some(marking) = &self.marking {
             self.report.objects_marked = marking.objects.load(Ordering::Relaxed);
             self.report.live_bytes = marking.bytes.load(Ordering::Relaxed);
             self.report.verify_failures += marking.dangling.load(Ordering::Relaxed);
         }
+        self.report.verify_failures += shared.heap.take_poison_failures();
         shared.heap.end_marking();
         drop(stopped);
         let pause = clock.elapsed();
@@ -269,11 +303,55 @@ impl<'s> Cycle<'s> {
             items.extend(run.step_by(PAGE).map(|page| Item::Page(page).encode()));
         });
         if let Err(error) = taken {
-            log::error!("pagemark[{}] {error}; this cycle rescans everything in its pause", self.shared.config.name());
-            self.blind = true;
+            self.went_blind(&error);
             return (items, true);
         }
         (items, false)
+    }
+
+    /// A scan failed. The first time in a heap it is said aloud, whatever is logged: pauses grow, perhaps for good.
+    fn went_blind(&mut self, error: &BarrierError) {
+        let shared = self.shared;
+        self.blind = true;
+        self.report.blind = true;
+        let line = format!("pagemark[{}] {error}; this cycle rescans everything in its pause", shared.config.name());
+        log::error!("{line}");
+        if shared.stats.snapshot().cycles_blind == 0 {
+            say(&line);
+        }
+        shared.listen(|listener| listener.scan_failed(error));
+    }
+
+    /// The same, held against the embedder's cards where `oracle` is on.
+    fn take_written_compared(&mut self) -> (Vec<usize>, bool) {
+        if let Some(comparison) = &mut self.comparison {
+            comparison.before_scan(&self.shared.heap);
+        }
+        let (written, failed) = self.take_written();
+        if let Some(comparison) = &mut self.comparison {
+            comparison.after_scan(pages(&written));
+        }
+        (written, failed)
+    }
+
+    /// In the pause: names the pages that the embedder's store function wrote to and no scan reported.
+    fn name_unseen(&mut self) {
+        let comparison = self.comparison.take().filter(|_| !self.blind);
+        let unseen = comparison.map_or(Vec::new(), |comparison| comparison.unseen(&self.shared.heap));
+        for page in unseen.iter().take(verify::PRINTED as usize) {
+            let name = self.shared.config.name();
+            say(&format!("pagemark[{name}] ORACLE: the page {page:#x} was written to, and not reported as written"));
+        }
+        self.report.verify_failures += unseen.len() as u64;
+    }
+
+    /// `verify=heap`, before anything of the cycle happened: stops the mutators for it.
+    fn verify_structures_before(&mut self) {
+        if self.shared.config.verify().structures() {
+            let (stopped, _) = self.shared.rendezvous.stop();
+            self.report.verify_failures +=
+                verify::structures(self.shared, stopped.parties(), verify::Moment::BeforeCycle);
+        }
     }
 
     fn every_page(&self) -> Vec<usize> {
@@ -283,8 +361,8 @@ impl<'s> Cycle<'s> {
     }
 
     fn note_reported(&mut self, items: &[usize]) {
-        if self.shared.config.verify() == Verify::Mark {
-            self.reported.extend(items.iter().map(|item| item & !(PAGE - 1)));
+        if self.shared.config.verify().marks() {
+            self.reported.extend(pages(items));
         }
     }
 
@@ -293,4 +371,9 @@ impl<'s> Cycle<'s> {
             self.shared.team().drain(marking, items, edges);
         }
     }
+}
+
+/// The pages that items stand for.
+fn pages(items: &[usize]) -> impl Iterator<Item = usize> {
+    items.iter().map(|item| item & !(PAGE - 1))
 }

@@ -42,7 +42,7 @@ pub(crate) fn word(object: usize, index: usize) -> &'static AtomicUsize {
 
 /// A heap of two blocks a space, with `N` objects in the first, retired.
 pub(crate) fn heap_with_objects<const N: usize>() -> (Heap, [usize; N]) {
-    let heap = Heap::reserve(Backing::Anon, 2 * BLOCK, "pagemark test heap").unwrap();
+    let heap = Heap::reserve(&Kernel::real(), Backing::Anon, 2 * BLOCK, false, "pagemark test heap").unwrap();
     let barrier = open(Mechanism::Stop, Backing::Anon, std::slice::from_ref(&heap.tracked.range), &Kernel::real());
     let barrier = barrier.unwrap().barrier;
     let mut local = Local::new(Space::Tracked);

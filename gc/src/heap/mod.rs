@@ -16,9 +16,11 @@ pub mod large_space;
 pub mod local;
 pub mod lookup;
 pub mod metadata;
+pub mod poison;
 pub mod sweep;
 
 use std::ops::Range;
+use std::sync::atomic::AtomicU64;
 
 use crate::barrier::{Barrier, PageRange};
 use crate::error::{BarrierError, MemoryError};
@@ -27,6 +29,7 @@ use crate::memory::{Backing, Mapping, TableMapping};
 use crate::model::Space;
 use crate::primitive::atomic::{AtomicBool, AtomicU8, Ordering};
 use crate::primitive::thread;
+use crate::sys::Kernel;
 use block_space::BlockSpace;
 use footprint::Footprint;
 use large_space::LargeSpace;
@@ -76,11 +79,24 @@ pub struct Heap {
     marking: AtomicBool,
     /// The colour of objects found live by the cycle that runs, or by the last.
     colour: AtomicU8,
+    /// Swept memory is filled.
+    poison: bool,
+    /// Places where it was found changed.
+    poison_failures: AtomicU64,
 }
 
 impl Heap {
-    /// Reserves a heap of at most `limit` bytes of objects.
-    pub fn reserve(backing: Backing, limit: usize, name: &str) -> Result<Heap, MemoryError> {
+    /// Reserves a heap of at most `limit` bytes of objects; with `poison`, swept memory is filled.
+    ///
+    /// # Errors
+    /// [`MemoryError::Reserve`] where the address space or the limits do not allow it.
+    pub fn reserve(
+        kernel: &Kernel,
+        backing: Backing,
+        limit: usize,
+        poison: bool,
+        name: &str,
+    ) -> Result<Heap, MemoryError> {
         if limit > MAX_LIMIT {
             return Err(MemoryError::Reserve {
                 what: name.to_owned(),
@@ -92,9 +108,9 @@ impl Heap {
         }
         let blocks = round_up(limit, BLOCK);
         let large = 2 * blocks;
-        let mapping = Mapping::new(backing, 2 * (blocks + large), name)?;
+        let mapping = Mapping::on(kernel, backing, 2 * (blocks + large), name)?;
         let base = mapping.base();
-        let table = |bytes: usize, what: &str| TableMapping::new(bytes, &format!("{name} {what}"));
+        let table = |bytes: usize, what: &str| TableMapping::on(kernel, bytes, &format!("{name} {what}"));
         let metadata = Metadata::new(table(mapping.len() / GRANULE + 8, "metadata")?, base);
         let regions = |start: usize| -> Result<Regions, MemoryError> {
             let entries = large / PAGE * 4;
@@ -117,6 +133,8 @@ impl Heap {
             mapping,
             marking: AtomicBool::new(false),
             colour: AtomicU8::new(1),
+            poison,
+            poison_failures: AtomicU64::new(0),
         })
     }
 
@@ -205,7 +223,7 @@ impl Heap {
         let regions = self.regions(space);
         if bytes <= LARGE_THRESHOLD {
             return regions.blocks.has_room()
-                || self.footprint.limit() - self.footprint.committed() >= BLOCK
+                || self.footprint.limit().saturating_sub(self.footprint.committed()) >= BLOCK
                 || self.release_free(0) > 0;
         }
         if let Some(run) = regions.large.take(bytes, &self.footprint).or_else(|| {
@@ -232,14 +250,23 @@ impl Heap {
     /// Frees the large objects that the cycle which just ended did not mark. Mutators run: what they make meanwhile is born with the
     /// live colour.
     pub fn sweep_large(&self) {
-        self.tracked.large.sweep(&self.metadata, self.colour());
-        self.leaf.large.sweep(&self.metadata, self.colour());
+        for regions in [&self.tracked, &self.leaf] {
+            regions.large.sweep(&self.metadata, self.colour(), |freed| {
+                if self.poison {
+                    self.fill(freed);
+                }
+            });
+        }
     }
 
     /// Sweeps one block. False when nothing is left to sweep.
     pub fn sweep_one(&self) -> bool {
-        sweep::sweep_one(&self.tracked.blocks, &self.metadata, || self.colour())
-            || sweep::sweep_one(&self.leaf.blocks, &self.metadata, || self.colour())
+        sweep::sweep_one(self, &self.tracked.blocks) || sweep::sweep_one(self, &self.leaf.blocks)
+    }
+
+    /// How often swept memory was found changed since the last call.
+    pub fn take_poison_failures(&self) -> u64 {
+        self.poison_failures.swap(0, Ordering::Relaxed)
     }
 
     /// Whether some block is not swept yet.

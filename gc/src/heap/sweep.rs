@@ -1,8 +1,9 @@
 //! Sweeping one block: dead objects lose their metadata, and what is left decides where the block goes.
 //!
-//! Sweeping touches metadata only, never the objects, so it neither faults on armed pages nor warms caches with dead memory.
+//! Sweeping touches metadata only, never the objects (but see [`poison`](super::poison)), so it neither faults on armed pages nor warms caches with dead memory.
 //! It is lazy: whoever needs a block to allocate in sweeps one, and a background thread sweeps the rest. Both finish before the next cycle starts.
 
+use super::Heap;
 use super::block_space::{BlockSpace, BlockState};
 use super::metadata::{END, Metadata, START};
 use crate::layout::{BLOCK, GRANULE, GRANULES_PER_BLOCK};
@@ -10,8 +11,22 @@ use crate::layout::{BLOCK, GRANULE, GRANULES_PER_BLOCK};
 /// A block is worth allocating in again when at least this many granules are free: an eighth.
 const WORTH_RECYCLING: usize = GRANULES_PER_BLOCK / 8;
 
-/// Forgets the objects of the block at `block` that do not carry the colour `live`; returns how many granules are free.
-pub fn sweep_block(metadata: &Metadata, block: usize, live: u8) -> usize {
+/// Forgets the objects of the block at `block` that are not live, which the caller owns; returns how many granules are free.
+pub fn sweep_block(heap: &Heap, block: usize) -> usize {
+    if !heap.poisoned() {
+        return forget_dead(&heap.metadata, block, heap.colour(), |_, _| ());
+    }
+    forget_dead(&heap.metadata, block, heap.colour(), |at, granules| {
+        for bit in 0..64 {
+            if granules >> bit & 1 == 1 {
+                heap.fill(&(at + bit * GRANULE..at + (bit + 1) * GRANULE));
+            }
+        }
+    })
+}
+
+/// Forgets the objects that do not carry the colour `live`; tells `freed` their granules, 64 at a time from an address.
+fn forget_dead(metadata: &Metadata, block: usize, live: u8, mut freed: impl FnMut(usize, u64)) -> usize {
     let mut walk = Walk::default();
     let mut used = 0;
     // Nobody else writes these bytes: the caller owns the block and no marker runs while blocks are unswept.
@@ -21,6 +36,7 @@ pub fn sweep_block(metadata: &Metadata, block: usize, live: u8) -> usize {
         if verdict.forget != 0 {
             forget(metadata, at, verdict.forget);
         }
+        freed(at, verdict.dead);
     }
     debug_assert!(walk.inside == walk.ended && !walk.dying, "an object runs out of the block at {block:#x}");
     GRANULES_PER_BLOCK - used
@@ -98,7 +114,9 @@ struct Walk {
 struct Verdict {
     /// Granules of live objects.
     used: u64,
-    /// Starts and ends of dead ones.
+    /// Granules of dead ones.
+    dead: u64,
+    /// Their starts and ends.
     forget: u64,
 }
 
@@ -113,17 +131,18 @@ impl Walk {
         let (sum, carry_in) = sum.overflowing_add(u64::from(self.dying));
         *self = Walk { inside: borrow | borrow_in, dying: carry | carry_in, ended: bits.ends >> 63 != 0 };
         let dead_ends = sum & bits.ends;
-        Verdict { used: sum & bodies | bits.ends & !dead_ends, forget: dead | dead_ends }
+        let used = sum & bodies | bits.ends & !dead_ends;
+        Verdict { used, dead: objects & !used, forget: dead | dead_ends }
     }
 }
 
-/// Sweeps one unswept block of `space` and lists it. False when none is left.
+/// Sweeps one unswept block of `space`, one of the heap's, and lists it. False when none is left.
 ///
-/// `live` is asked once the block is taken: from then on no cycle starts before it is listed. Asked earlier, by a mutator that is away and
-/// sleeps through a whole cycle in between, the answer would be the colour of the dead.
-pub fn sweep_one(space: &BlockSpace, metadata: &Metadata, live: impl FnOnce() -> u8) -> bool {
+/// The live colour is asked for once the block is taken: from then on no cycle starts before it is listed. Asked earlier, by a mutator that is
+/// away and sleeps through a whole cycle in between, the answer would be the colour of the dead.
+pub fn sweep_one(heap: &Heap, space: &BlockSpace) -> bool {
     let Some(index) = space.take_unswept() else { return false };
-    let free = sweep_block(metadata, space.address(index), live());
+    let free = sweep_block(heap, space.address(index));
     space.swept(index, classify(free));
     true
 }
@@ -173,7 +192,7 @@ mod tests {
             }
             at += granules;
         }
-        assert_eq!(sweep_block(&metadata, BASE, 2), GRANULES_PER_BLOCK - used);
+        assert_eq!(forget_dead(&metadata, BASE, 2, |_, _| ()), GRANULES_PER_BLOCK - used);
         let found: Vec<u8> = (0..GRANULES_PER_BLOCK)
             .map(|granule| metadata.at(BASE + granule * GRANULE).load(Ordering::Relaxed))
             .collect();

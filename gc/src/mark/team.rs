@@ -19,6 +19,7 @@ use crate::primitive::atomic::{AtomicUsize, Ordering};
 use crate::primitive::deque::{Injector, Steal, Stealer, Worker};
 use crate::primitive::thread::{self, JoinHandle};
 use crate::primitive::{Condvar, Mutex, hint};
+use crate::sys::Kernel;
 
 use super::item::Item;
 use super::tracer::{Marking, Tracer};
@@ -61,7 +62,10 @@ pub struct Team {
 
 impl Team {
     /// A team of `workers`, of which all but the caller of `drain` are threads of their own, named after the heap.
-    pub fn new(workers: usize, name: &str) -> std::io::Result<Team> {
+    ///
+    /// # Errors
+    /// When a thread cannot be started; those that were have ended again.
+    pub fn new(workers: usize, name: &str, kernel: &Kernel) -> std::io::Result<Team> {
         let mut deques: Vec<Worker<Packet>> = (0..workers.max(1)).map(|_| Worker::new_lifo()).collect();
         let shared = Arc::new(Shared {
             injector: Injector::new(),
@@ -77,7 +81,8 @@ impl Team {
             let shared = shared.clone();
             let builder = thread::Builder::new().name(format!("{name} mark {}", i + 1));
             // On failure `team` is dropped, which stops the helpers that did start.
-            team.helpers.push(builder.spawn(move || helper(&shared, &deque))?);
+            let helper = kernel.allow_thread().and_then(|()| builder.spawn(move || helper(&shared, &deque)));
+            team.helpers.push(helper?);
         }
         Ok(team)
     }

@@ -31,7 +31,7 @@ fn page(index: usize) -> PageRange {
 impl Memory {
     fn written() -> Arc<Memory> {
         Arc::new(Memory {
-            bits: ArmedBits::new(&[BASE..BASE + PAGES * PAGE]).unwrap(),
+            bits: ArmedBits::new(&[BASE..BASE + PAGES * PAGE], &Kernel::real()).unwrap(),
             batches: Batches::default(),
             writable: [(); PAGES].map(|()| Mutex::new(true)),
             words: [(); PAGES].map(|()| AtomicUsize::new(0)),

@@ -2,6 +2,7 @@
 
 use crate::error::MemoryError;
 use crate::primitive::atomic::AtomicU64;
+use crate::sys::Kernel;
 
 #[cfg(not(loom))]
 #[derive(Debug)]
@@ -10,8 +11,8 @@ pub(super) struct Words(crate::memory::TableMapping);
 #[cfg(not(loom))]
 impl Words {
     /// `count` zeroes.
-    pub fn new(count: usize) -> Result<Words, MemoryError> {
-        Ok(Words(crate::memory::TableMapping::new(count * 8, "pagemark armed pages")?))
+    pub fn new(count: usize, kernel: &Kernel) -> Result<Words, MemoryError> {
+        Ok(Words(crate::memory::TableMapping::on(kernel, count * 8, "pagemark armed pages")?))
     }
 
     pub fn word(&self, index: usize) -> &AtomicU64 {
@@ -27,7 +28,7 @@ pub(super) struct Words(Box<[AtomicU64]>);
 
 #[cfg(loom)]
 impl Words {
-    pub fn new(count: usize) -> Result<Words, MemoryError> {
+    pub fn new(count: usize, _: &Kernel) -> Result<Words, MemoryError> {
         Ok(Words((0..count).map(|_| AtomicU64::new(0)).collect()))
     }
 

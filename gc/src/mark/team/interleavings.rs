@@ -10,6 +10,7 @@ use super::*;
 use crate::heap::interleavings::{Words, heap_with_objects, is_marked, word};
 use crate::model::ObjectModel;
 use crate::primitive::explore;
+use crate::sys::Kernel;
 
 /// Tells when an object is traced after a helper has left the drain.
 struct Watching(Arc<Shared>);
@@ -31,7 +32,7 @@ fn mark_together(drains: usize, preemptions: usize) {
         for (from, slot, to) in [(0, 0, 1), (0, 1, 2), (1, 0, 3), (2, 0, 4)] {
             word(objects[from], slot).store(objects[to], Ordering::Relaxed);
         }
-        let team = Team::new(2, "test").unwrap();
+        let team = Team::new(2, "test", &Kernel::real()).unwrap();
         let model = Watching(team.shared.clone());
         for _ in 0..drains {
             heap.start_marking();
