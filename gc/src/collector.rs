@@ -225,6 +225,43 @@ impl Control {
 }
 
 impl Shared {
+    /// What the threads of one heap share, the helpers that mark included; the collector thread is not started.
+    pub(crate) fn new(
+        config: &Config,
+        model: impl ObjectModel,
+        heap: Heap,
+        barrier: Box<dyn Barrier>,
+        defect: Option<Defect>,
+        kernel: &Kernel,
+    ) -> Result<Shared, HeapError> {
+        let name = config.name();
+        let limit = heap.footprint.limit() as u64;
+        let mechanism = mechanism_of(&*barrier);
+        // `cards` would be compared with itself, and `stop` sees nothing.
+        let by_pages = barrier.sees_writes() && barrier.cards().is_none();
+        let oracle = (config.oracle() && by_pages).then(|| Oracle::open(&heap.tracked.range, kernel)).transpose()?;
+        let team = Team::new(config.markers(), name, kernel).map_err(HeapError::Thread)?;
+        Ok(Shared {
+            team: Mutex::new(team),
+            barrier: cycle::defect::wrap(barrier, defect),
+            oracle,
+            heap,
+            model: Box::new(model),
+            config: config.clone(),
+            rendezvous: Rendezvous::default(),
+            pacer: Pacer::new(config.growth(), config.heap().min(limit), limit),
+            stats: Stats::new(name, mechanism, config.backing()),
+            rest: Rest::default(),
+            control: Control::default(),
+            handed_over: meeting::Mutex::default(),
+            globals: meeting::Mutex::default(),
+            listeners: meeting::Mutex::default(),
+            process: std::process::id().into(),
+            defect,
+            stack_bound: if defect == Some(Defect::TinyMarkStack) { 8 } else { 4 << 20 },
+        })
+    }
+
     /// How writes are seen.
     #[inline]
     pub fn barrier(&self) -> &dyn Barrier {
@@ -368,7 +405,6 @@ impl Collector {
             None => default_limit(config.backing()),
         };
         let limit = (limit / BLOCK * BLOCK).max(LEAST_LIMIT);
-        let target = (config.heap() as usize).min(limit);
         let name = config.name();
         let heap = Heap::reserve(kernel, config.backing(), limit, config.poison(), name)?;
         let opened =
@@ -380,30 +416,7 @@ impl Collector {
                 say(&format!("pagemark[{name}] mechanism {}: {reason}", opened.barrier.name()));
             }
         }
-        let mechanism = mechanism_of(&*opened.barrier);
-        // `cards` would be compared with itself, and `stop` sees nothing.
-        let by_pages = opened.barrier.sees_writes() && opened.barrier.cards().is_none();
-        let oracle = (config.oracle() && by_pages).then(|| Oracle::open(&heap.tracked.range, kernel)).transpose()?;
-        let team = Team::new(config.markers(), name, kernel).map_err(HeapError::Thread)?;
-        let shared = Arc::new(Shared {
-            team: Mutex::new(team),
-            barrier: cycle::defect::wrap(opened.barrier, defect),
-            oracle,
-            heap,
-            model: Box::new(model),
-            config: config.clone(),
-            rendezvous: Rendezvous::default(),
-            pacer: Pacer::new(config.growth(), target as u64, limit as u64),
-            stats: Stats::new(name, mechanism, config.backing()),
-            rest: Rest::default(),
-            control: Control::default(),
-            handed_over: meeting::Mutex::default(),
-            globals: meeting::Mutex::default(),
-            listeners: meeting::Mutex::default(),
-            process: std::process::id().into(),
-            defect,
-            stack_bound: if defect == Some(Defect::TinyMarkStack) { 8 } else { 4 << 20 },
-        });
+        let shared = Arc::new(Shared::new(config, model, heap, opened.barrier, defect, kernel)?);
         let thread = start(&shared, kernel).map_err(HeapError::Thread)?;
         if matches!(config.zeal(), Zeal::Phase(_)) {
             shared.request(Reason::Zeal, false);

@@ -25,12 +25,12 @@ use crate::sys::Kernel;
 use super::item::Item;
 use super::tracer::{Marking, Tracer};
 
-/// Items in a packet.
-const PACKET: usize = 256;
+/// Items in a packet. In a model, everything that can be shared is.
+const PACKET: usize = if cfg!(loom) { 1 } else { 256 };
 /// A stack this long is worth splitting when somebody is idle: depth-first marking of a tree never has more than a few dozen entries.
-const WORTH_SHARING: usize = 16;
+const WORTH_SHARING: usize = if cfg!(loom) { 2 } else { 16 };
 /// Objects traced between two looks at whether somebody is idle.
-const SHARE_INTERVAL: usize = 64;
+const SHARE_INTERVAL: usize = if cfg!(loom) { 1 } else { 64 };
 
 type Packet = Vec<usize>;
 
@@ -266,3 +266,6 @@ fn take(shared: &Shared, deque: &Worker<Packet>) -> Option<Packet> {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;
