@@ -239,9 +239,13 @@ fn survives(mechanism: &str) {
     let _alone = alone();
     let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(300));
     for backing in ["anon", "shmem"] {
-        for (round, keys) in
-            ["zeal=alloc:1,verify=mark", "zeal=alloc:1,markers=2", "zeal=safepoint:50,rounds=1"].iter().enumerate()
-        {
+        let keys = [
+            "zeal=alloc:1,verify=mark",
+            "zeal=alloc:1,markers=2",
+            "zeal=safepoint:50,rounds=1",
+            "zeal=alloc:1,verify=all,oracle,poison",
+        ];
+        for (round, keys) in keys.iter().enumerate() {
             let heap = Heap::new(&config(&format!("mechanism={mechanism},backing={backing},{keys}")))
                 .expect("works on this machine");
             let pace = if round == 1 { SPARSE } else { DENSE };
@@ -282,6 +286,34 @@ fn an_old_graph_survives_cards() {
 #[test]
 fn an_old_graph_survives_stop() {
     survives("stop");
+}
+
+#[test]
+fn an_old_graph_survives_stops_after_every_phase() {
+    let _alone = alone();
+    let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(300));
+    for phase in ["handshake", "arm", "mark", "round", "pause", "sweep"] {
+        let keys = format!("mechanism=async,zeal=phase:{phase},verify=all,oracle,poison,markers=2");
+        let heap = Heap::new(&config(&keys)).expect("works on this machine");
+        let damage = run(&heap, DENSE, 31);
+        let summary = heap.summary();
+        assert_eq!((damage, summary.verify_failures), (0, 0), "{keys}");
+        assert!(summary.cycles >= DENSE.cycles, "{keys}: only {} cycles", summary.cycles);
+    }
+}
+
+#[test]
+fn a_report_that_is_dropped_is_caught_by_the_oracle() {
+    let _alone = alone();
+    let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(300));
+    for defect in [Defect::SkipArming, Defect::DropDirtyPage] {
+        let caught = (0..8).any(|seed| {
+            let heap = Heap::with_defect(&config("mechanism=async,zeal=alloc:1,oracle"), defect).expect("works here");
+            run(&heap, SPARSE, seed + 200);
+            heap.summary().verify_failures > 0
+        });
+        assert!(caught, "{defect:?}");
+    }
 }
 
 /// The defect must show in the shadow check without `verify`, and in `verify`.

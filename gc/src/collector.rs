@@ -26,6 +26,7 @@ use crate::mutator::Mutator;
 use crate::sys::kernel::Kernel;
 use crate::sys::limits;
 use crate::telemetry::{EventListener, HeapCreated, Reason, Stats, Summary};
+use crate::verify::oracle::Oracle;
 
 /// Why a heap could not be created.
 #[derive(Debug, thiserror::Error)]
@@ -44,12 +45,31 @@ pub enum HeapError {
     Thread(#[source] std::io::Error),
 }
 
+/// The smallest hard limit: below it not even a block for each of a handful of threads is left.
+const LEAST_LIMIT: usize = 64 * BLOCK;
+
+/// A hard limit that this heap cannot have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "a limit of {asked} bytes is not possible: at least {least}, and at most {most}, for which the heap was created"
+)]
+pub struct LimitError {
+    /// Bytes asked for.
+    pub asked: usize,
+    /// The smallest limit of any heap.
+    pub least: usize,
+    /// What this heap reserved addresses for.
+    pub most: usize,
+}
+
 /// What is shared by mutators, the cycle and the workers of one heap.
 ///
 /// Field order is drop order: the team ends first, then the barrier lets go of the memory, then the memory goes.
 pub struct Shared {
     team: Team,
     barrier: Box<dyn Barrier>,
+    /// The software cards that page reports are compared with.
+    pub(crate) oracle: Option<Oracle>,
     /// Memory, metadata, objects' places.
     pub heap: Heap,
     /// How objects are traced.
@@ -273,10 +293,10 @@ impl Collector {
             Some(limit) => limit as usize,
             None => default_limit(config.backing()),
         };
-        let limit = (limit / BLOCK).max(64) * BLOCK;
+        let limit = (limit / BLOCK * BLOCK).max(LEAST_LIMIT);
         let target = (config.heap() as usize).min(limit);
         let name = config.name();
-        let heap = Heap::reserve(config.backing(), limit, name)?;
+        let heap = Heap::reserve(config.backing(), limit, config.poison(), name)?;
         let opened = barrier::open(
             config.mechanism(),
             config.backing(),
@@ -291,10 +311,14 @@ impl Collector {
             }
         }
         let mechanism = mechanism_of(&*opened.barrier);
+        // `cards` would be compared with itself, and `stop` sees nothing.
+        let by_pages = opened.barrier.sees_writes() && opened.barrier.cards().is_none();
+        let oracle = (config.oracle() && by_pages).then(|| Oracle::open(&heap.tracked.range)).transpose()?;
         let team = Team::new(config.markers(), name).map_err(HeapError::Thread)?;
         let shared = Arc::new(Shared {
             team,
             barrier: cycle::defect::wrap(opened.barrier, defect),
+            oracle,
             heap,
             model: Box::new(model),
             config: config.clone(),
@@ -314,6 +338,9 @@ impl Collector {
             .name(format!("{name} gc"))
             .spawn(move || cycle::run(&for_thread))
             .map_err(HeapError::Thread)?;
+        if matches!(config.zeal(), Zeal::Phase(_)) {
+            shared.request(Reason::Zeal, false);
+        }
         Ok(Collector(Arc::new(Owner { shared, thread: Some(thread) })))
     }
 
@@ -347,9 +374,30 @@ impl Collector {
         shared.listeners.lock().push(listener);
     }
 
-    /// The card table that stores into existing objects must mark: only under `mechanism=cards`.
+    /// The card table that stores into existing objects must mark: only under `mechanism=cards`, or with `oracle`.
     pub fn cards(&self) -> Option<CardTable> {
-        self.shared().barrier().cards()
+        let shared = self.shared();
+        shared.barrier().cards().or_else(|| shared.oracle.as_ref().and_then(Oracle::table))
+    }
+
+    /// Changes the hard limit, up to the one the heap was created with. A lower one takes effect as cycles free memory: one is requested if
+    /// more is committed now, and until then allocation goes on in what is.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitError`] for a limit that is too low or too high; nothing has changed then.
+    pub fn set_limit(&self, bytes: usize) -> Result<(), LimitError> {
+        let shared = self.shared();
+        let most = shared.heap.tracked.border - shared.heap.tracked.range.start;
+        if !(LEAST_LIMIT..=most).contains(&bytes) {
+            return Err(LimitError { asked: bytes, least: LEAST_LIMIT, most });
+        }
+        shared.heap.footprint.set_limit(bytes);
+        shared.pacer.set_limit(bytes as u64);
+        if shared.heap.footprint.committed() > bytes {
+            shared.request(Reason::LimitReached, false);
+        }
+        Ok(())
     }
 
     /// The mechanism's name: never `auto`.

@@ -3,11 +3,14 @@
 //! `pagemark bench churn` allocates trees beside a live one and says how many nodes a second that is and how long the worst tree took;
 //! `pagemark bench mark` says what marking one object costs. Both print a control thread's stalls in the same run: on a
 //! shared machine a worst case means something only beside the machine's own.
+//!
+//! `pagemark stress` runs random programs on it and compares the whole heap with what it must hold.
 
 mod churn;
 mod control;
 mod marking;
 mod node;
+mod stress;
 
 use std::io::Write;
 
@@ -15,7 +18,7 @@ use clap::{Parser, Subcommand};
 use pagemark::Config;
 
 #[derive(Parser)]
-#[command(name = "pagemark", version, about = "Measure the pagemark collector")]
+#[command(name = "pagemark", version, about = "Measure and stress the pagemark collector")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -26,6 +29,8 @@ enum Command {
     /// Run a workload and print what it measured, as one JSON object
     #[command(subcommand)]
     Bench(Bench),
+    /// Run random programs of heap operations and compare the heap, word for word, with what it must hold
+    Stress(stress::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -66,7 +71,14 @@ fn configuration(keys: &str) -> Result<Config, pagemark::ConfigError> {
 }
 
 fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let Command::Bench(bench) = arguments.command;
+    let bench = match arguments.command {
+        Command::Bench(bench) => bench,
+        Command::Stress(arguments) => {
+            let (summary, clean) = stress::run(&arguments)?;
+            writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&summary)?)?;
+            return if clean { Ok(()) } else { Err("the collector failed; see above".into()) };
+        }
+    };
     let result = match bench {
         Bench::Churn { levels, trees, gc } => churn::run(&configuration(&gc)?, levels, trees)?,
         Bench::Mark { levels, cycles, shuffled, gc } => marking::run(&configuration(&gc)?, levels, cycles, shuffled)?,

@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 pub use pagemark_derive::Trace;
 pub use pagemark_gc::barrier::cards::CardTable;
-pub use pagemark_gc::collector::HeapError;
+pub use pagemark_gc::collector::{HeapError, LimitError};
 pub use pagemark_gc::config::{Config, ConfigBuilder, ConfigError};
 pub use pagemark_gc::heap::Exhausted;
 pub use pagemark_gc::model::{ObjectModel, RootSource, Space, Tracer};
@@ -89,7 +89,16 @@ impl Heap {
         self.collector.add_listener(listener);
     }
 
-    /// `None` but under `mechanism=cards`: then every store of a reference into an object must be followed by marking the card of the
+    /// Changes the hard limit, up to the one the heap was created with. A lower one takes effect as cycles free memory.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitError`] for a limit that is too low or too high; nothing has changed then.
+    pub fn set_limit(&self, bytes: usize) -> Result<(), LimitError> {
+        self.collector.set_limit(bytes)
+    }
+
+    /// `None` but under `mechanism=cards` or with `oracle`: then every store of a reference into an object must be followed by marking the card of the
     /// slot. An embedder that wants to offer this baseline compiles its store function twice.
     pub fn cards(&self) -> Option<CardTable> {
         self.collector.cards()
@@ -114,6 +123,11 @@ impl Heap {
     /// Bytes mutators took for objects since the heap was created.
     pub fn allocated_bytes(&self) -> u64 {
         self.collector.shared().pacer.total()
+    }
+
+    /// Bytes of memory behind the heap: of objects, dead or alive, and of free memory that was not given back to the system.
+    pub fn committed_bytes(&self) -> u64 {
+        self.collector.shared().heap.footprint.committed() as u64
     }
 
     /// Cycles completed.

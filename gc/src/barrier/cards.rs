@@ -57,7 +57,7 @@ impl CardTable {
 }
 
 #[derive(Debug)]
-pub(super) struct Cards {
+pub(crate) struct Cards {
     /// From the start of the first range to the end of the last.
     span: PageRange,
     table: TableMapping,

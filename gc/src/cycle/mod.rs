@@ -27,7 +27,9 @@
 
 pub mod defect;
 pub mod pacer;
+pub mod phase;
 pub mod rendezvous;
+pub mod retention;
 pub mod throttle;
 
 use std::collections::HashSet;
@@ -35,15 +37,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::collector::Shared;
-use crate::config::{Log, Verify};
+use crate::config::{Log, Zeal};
 use crate::fatal::{AbortOnUnwind, say};
 use crate::layout::PAGE;
 use crate::mark::item::Item;
 use crate::mark::tracer::Marking;
 use crate::telemetry::{CycleKind, CycleReport, CycleStart, Reason, Round};
 use crate::verify;
+use crate::verify::oracle::Comparison;
 use defect::Defect;
 use pacer::Lesson;
+use phase::Phase;
+use retention::Retention;
 
 /// A round that finds at most this many written pages is the last: rescanning them takes the pause about 0.1 ms.
 const FEW_PAGES: usize = 128;
@@ -52,16 +57,28 @@ const FEW_PAGES: usize = 128;
 pub fn run(shared: &Shared) {
     let _abort = AbortOnUnwind;
     let mut number = 0;
+    let mut retention = Retention::new(Instant::now());
     while let Some((reason, stop_the_world)) = shared.control.next() {
         number += 1;
         let stop_the_world = stop_the_world || !shared.barrier().sees_writes();
         let report = Cycle::new(shared, number, reason, stop_the_world).run();
-        finish(shared, &report);
+        finish(shared, &report, &mut retention);
+        if matches!(shared.config.zeal(), Zeal::Phase(_)) {
+            shared.request(Reason::Zeal, false);
+        }
+    }
+}
+
+/// The end of a phase, where `zeal=phase:NAME` stops all mutators for a moment: each meets the cycle in the state between two phases, at a
+/// safepoint.
+fn boundary(shared: &Shared, phase: Phase) {
+    if shared.config.zeal() == Zeal::Phase(phase) {
+        drop(shared.rendezvous.stop());
     }
 }
 
 /// After the pause: tell, pace, let waiters go, sweep, give memory back.
-fn finish(shared: &Shared, report: &CycleReport) {
+fn finish(shared: &Shared, report: &CycleReport, retention: &mut Retention) {
     let goal = shared.pacer.learn(Lesson { live: report.live_bytes, allocated_during: report.allocated_during });
     shared.stats.record_cycle(report);
     shared.stats.record_heap(shared.pacer.total(), shared.heap.footprint.peak() as u64);
@@ -69,12 +86,15 @@ fn finish(shared: &Shared, report: &CycleReport) {
         say(&report.log_line());
     }
     shared.listen(|listener| listener.cycle_ended(report));
+    boundary(shared, Phase::Pause);
+    let needed = retention.keep(shared.heap.used_bytes() as u64, Instant::now(), report.reason == Reason::Explicit);
     shared.heap.sweep_large();
     shared.control.completed();
     shared.heap.finish_sweeping();
-    let committed = shared.heap.footprint.committed() as u64;
-    if committed > goal + goal / 4 {
-        let released = shared.heap.release_free((goal.saturating_sub(report.live_bytes) / 2) as usize);
+    boundary(shared, Phase::Sweep);
+    let keep = needed.max(goal).min(shared.heap.footprint.limit() as u64);
+    if shared.heap.footprint.committed() as u64 > keep + keep / 8 {
+        let released = shared.heap.release_free((keep.saturating_sub(report.live_bytes) / 2) as usize);
         if released > 0 {
             shared.listen(|listener| listener.memory_released(released as u64));
         }
@@ -93,6 +113,8 @@ struct Cycle<'s> {
     blind: bool,
     /// Pages reported by the rounds and the pause, for `verify`.
     reported: HashSet<usize>,
+    /// The page mechanism's reports against the embedder's cards.
+    comparison: Option<Comparison<'s>>,
 }
 
 impl<'s> Cycle<'s> {
@@ -117,6 +139,7 @@ impl<'s> Cycle<'s> {
             faults_before: shared.barrier().faults(),
             blind: false,
             reported: HashSet::new(),
+            comparison: None,
         }
     }
 
@@ -124,6 +147,7 @@ impl<'s> Cycle<'s> {
         let start = Instant::now();
         self.shared.heap.finish_sweeping();
         self.report.phases.sweep_wait = start.elapsed();
+        self.verify_structures_before();
         if self.report.kind == CycleKind::Concurrent {
             self.mark_concurrently();
         }
@@ -144,21 +168,28 @@ impl<'s> Cycle<'s> {
         self.handshake(false);
         self.report.phases.handshake = clock.elapsed();
         shared.listen(|listener| listener.handshake_done());
+        boundary(shared, Phase::Handshake);
 
         let roots = self.take_roots();
         if shared.defect == Some(Defect::MarkBeforeArming) {
             self.drain(Vec::new(), &roots);
         }
         let clock = Instant::now();
+        self.comparison = shared.oracle.as_ref().map(|oracle| Comparison::begin(oracle, &shared.heap));
         let (armed, _) = self.take_written();
+        if let Some(comparison) = &mut self.comparison {
+            comparison.armed(pages(&armed));
+        }
         self.report.pages_armed = armed.len() as u64;
         self.report.phases.arm = clock.elapsed();
         shared.listen(|listener| listener.pages_armed(armed.len() as u64));
+        boundary(shared, Phase::Arm);
 
         let clock = Instant::now();
         self.drain(Vec::new(), &roots);
         self.report.phases.mark = clock.elapsed();
         shared.listen(|listener| listener.marking_done());
+        boundary(shared, Phase::Mark);
 
         let clock = Instant::now();
         self.rounds();
@@ -176,7 +207,7 @@ impl<'s> Cycle<'s> {
             let clock = Instant::now();
             self.handshake(!shared.rest.get().is_zero());
             let roots = self.take_roots();
-            let (written, _) = self.take_written();
+            let (written, _) = self.take_written_compared();
             let dirty = written.len();
             self.note_reported(&written);
             self.drain(written, &roots);
@@ -184,6 +215,7 @@ impl<'s> Cycle<'s> {
             self.report.pages_dirty += dirty as u64;
             let ms = clock.elapsed().as_secs_f64() * 1e3;
             shared.listen(|listener| listener.round_done(&Round { index, dirty_pages: dirty as u64, ms }));
+            boundary(shared, Phase::Round);
             if dirty <= FEW_PAGES || shared.control.hurry.load(Ordering::Relaxed) {
                 return;
             }
@@ -212,20 +244,25 @@ impl<'s> Cycle<'s> {
         let mut written = Vec::new();
         if self.report.kind == CycleKind::Concurrent {
             shared.barrier().settle();
-            let (residual, failed) = self.take_written();
+            let (residual, failed) = self.take_written_compared();
+            self.name_unseen();
             written = if failed || self.blind { self.every_page() } else { residual };
             self.report.pages_residual = written.len() as u64;
             self.note_reported(&written);
         }
         self.drain(written, &roots);
-        if shared.config.verify() == Verify::Mark {
-            self.report.verify_failures += verify::verify(shared, &roots, &self.reported);
+        if shared.config.verify().marks() {
+            self.report.verify_failures += verify::marks(shared, &roots, &self.reported);
+        }
+        if shared.config.verify().structures() {
+            self.report.verify_failures += verify::structures(shared, stopped.parties(), verify::Moment::AfterMarking);
         }
         if let Some(marking) = &self.marking {
             self.report.objects_marked = marking.objects.load(Ordering::Relaxed);
             self.report.live_bytes = marking.bytes.load(Ordering::Relaxed);
             self.report.verify_failures += marking.dangling.load(Ordering::Relaxed);
         }
+        self.report.verify_failures += shared.heap.take_poison_failures();
         shared.heap.end_marking();
         drop(stopped);
         let pause = clock.elapsed();
@@ -272,6 +309,38 @@ impl<'s> Cycle<'s> {
         (items, false)
     }
 
+    /// The same, held against the embedder's cards where `oracle` is on.
+    fn take_written_compared(&mut self) -> (Vec<usize>, bool) {
+        if let Some(comparison) = &mut self.comparison {
+            comparison.before_scan(&self.shared.heap);
+        }
+        let (written, failed) = self.take_written();
+        if let Some(comparison) = &mut self.comparison {
+            comparison.after_scan(pages(&written));
+        }
+        (written, failed)
+    }
+
+    /// In the pause: names the pages that the embedder's store function wrote to and no scan reported.
+    fn name_unseen(&mut self) {
+        let comparison = self.comparison.take().filter(|_| !self.blind);
+        let unseen = comparison.map_or(Vec::new(), |comparison| comparison.unseen(&self.shared.heap));
+        for page in unseen.iter().take(verify::PRINTED as usize) {
+            let name = self.shared.config.name();
+            say(&format!("pagemark[{name}] ORACLE: the page {page:#x} was written to, and not reported as written"));
+        }
+        self.report.verify_failures += unseen.len() as u64;
+    }
+
+    /// `verify=heap`, before anything of the cycle happened: stops the mutators for it.
+    fn verify_structures_before(&mut self) {
+        if self.shared.config.verify().structures() {
+            let (stopped, _) = self.shared.rendezvous.stop();
+            self.report.verify_failures +=
+                verify::structures(self.shared, stopped.parties(), verify::Moment::BeforeCycle);
+        }
+    }
+
     fn every_page(&self) -> Vec<usize> {
         let heap = &self.shared.heap;
         let runs = heap.tracked.blocks.runs(1).into_iter().chain(heap.tracked.large.runs(1));
@@ -279,8 +348,8 @@ impl<'s> Cycle<'s> {
     }
 
     fn note_reported(&mut self, items: &[usize]) {
-        if self.shared.config.verify() == Verify::Mark {
-            self.reported.extend(items.iter().map(|item| item & !(PAGE - 1)));
+        if self.shared.config.verify().marks() {
+            self.reported.extend(pages(items));
         }
     }
 
@@ -289,4 +358,9 @@ impl<'s> Cycle<'s> {
             self.shared.team().drain(marking, items, edges);
         }
     }
+}
+
+/// The pages that items stand for.
+fn pages(items: &[usize]) -> impl Iterator<Item = usize> {
+    items.iter().map(|item| item & !(PAGE - 1))
 }

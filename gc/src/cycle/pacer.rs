@@ -31,7 +31,7 @@ pub struct Lesson {
 pub struct Pacer {
     growth: f64,
     heap: u64,
-    limit: u64,
+    limit: AtomicU64,
     since: AtomicU64,
     budget: AtomicU64,
     total: AtomicU64,
@@ -45,7 +45,7 @@ impl Pacer {
         Pacer {
             growth,
             heap,
-            limit,
+            limit: limit.into(),
             since: 0.into(),
             budget: (heap / 4 * 3).max(FLOOR.min(limit / 4)).into(),
             total: 0.into(),
@@ -65,15 +65,21 @@ impl Pacer {
         self.total.load(Ordering::Relaxed)
     }
 
+    /// The hard limit changed. The next budget heeds it.
+    pub fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
     /// A cycle ended: sets the next budget, and returns the goal in bytes.
     pub fn learn(&self, lesson: Lesson) -> u64 {
         let during = lesson.allocated_during as f64;
         let mut mean = self.during_mean.lock();
         *mean = if *mean == 0.0 { during } else { 0.7 * *mean + 0.3 * during };
         let estimate = (mean.max(during) * 1.25) as u64;
-        let goal = ((lesson.live as f64 * self.growth) as u64).max(self.heap).min(self.limit);
+        let limit = self.limit.load(Ordering::Relaxed);
+        let goal = ((lesson.live as f64 * self.growth) as u64).max(self.heap).min(limit);
         let room = goal.saturating_sub(lesson.live);
-        let budget = room.saturating_sub(estimate).max(room / 4).max(FLOOR.min(self.limit / 4));
+        let budget = room.saturating_sub(estimate).max(room / 4).max(FLOOR.min(limit / 4));
         // What was allocated while the cycle ran and survived is part of `live`; the rest is swept with everything else.
         self.since.store(0, Ordering::Relaxed);
         self.budget.store(budget, Ordering::Relaxed);

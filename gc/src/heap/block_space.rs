@@ -73,6 +73,16 @@ struct Lists {
     released: Vec<u32>,
 }
 
+/// The blocks in each list, for verification.
+pub struct Listed {
+    /// Free blocks.
+    pub free: Vec<usize>,
+    /// Swept blocks with holes.
+    pub recyclable: Vec<usize>,
+    /// Blocks whose memory was given back.
+    pub released: Vec<usize>,
+}
+
 /// The blocks of one region.
 pub struct BlockSpace {
     base: usize,
@@ -323,6 +333,17 @@ impl BlockSpace {
     pub fn used_bytes(&self) -> usize {
         let lists = self.lists.lock();
         (self.high_water() - lists.free.len() - lists.released.len()) * BLOCK
+    }
+
+    /// What is in the lists now.
+    pub fn lists(&self) -> Listed {
+        let lists = self.lists.lock();
+        let indices = |list: &[u32]| list.iter().map(|index| *index as usize).collect();
+        Listed {
+            free: indices(&lists.free),
+            recyclable: indices(&lists.recyclable),
+            released: indices(&lists.released),
+        }
     }
 
     /// Whether `take_free`, `take_recyclable` or `take_unswept` would find something without committing memory.

@@ -49,6 +49,11 @@ impl Footprint {
         self.peak.load(Ordering::Relaxed)
     }
 
+    /// Another hard limit. What is committed beyond it stays until it is released.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
     /// The hard limit in bytes.
     pub fn limit(&self) -> usize {
         self.limit.load(Ordering::Relaxed)

@@ -82,6 +82,18 @@ pub struct LargeRun {
     pub zeroed: bool,
 }
 
+/// What all pages belong to, as address ranges, for verification.
+pub struct PageMap {
+    /// Objects.
+    pub objects: Vec<Range<usize>>,
+    /// Free runs with memory behind them.
+    pub stale: Vec<Range<usize>>,
+    /// Free runs without.
+    pub clean: Vec<Range<usize>>,
+    /// The end of what was ever used.
+    pub end: usize,
+}
+
 /// Large objects of one region.
 pub struct LargeSpace {
     base: usize,
@@ -175,8 +187,8 @@ impl LargeSpace {
     }
 
     /// Frees every object without the colour `live`; called between the end of a cycle and the start of the next, when new objects are
-    /// published with that colour. Returns bytes freed.
-    pub fn sweep(&self, metadata: &Metadata, live: u8) -> usize {
+    /// published with that colour. `free` hears of each while nobody else can have its pages. Returns bytes freed.
+    pub fn sweep(&self, metadata: &Metadata, live: u8, free: impl Fn(&Range<usize>)) -> usize {
         let mut inner = self.inner.lock();
         let mut freed = 0;
         let objects = std::mem::take(&mut inner.objects);
@@ -191,6 +203,7 @@ impl LargeSpace {
             for page in head..head + pages {
                 Self::entry(&self.heads, page).store(0, Ordering::Relaxed);
             }
+            free(&(addr..addr + pages * PAGE));
             inner.stale.insert(head, pages);
             freed += pages;
             false
@@ -248,8 +261,25 @@ impl LargeSpace {
         self.used_pages.load(Ordering::Relaxed) * PAGE
     }
 
-    /// Start addresses of all objects.
-    pub fn objects(&self) -> Vec<usize> {
-        self.inner.lock().objects.iter().map(|&head| self.base + head as usize * PAGE).collect()
+    /// The end of what was ever used.
+    pub fn end(&self) -> usize {
+        self.base + self.high_water.load(Ordering::Acquire) * PAGE
+    }
+
+    /// What the pages belong to now.
+    pub fn map(&self) -> PageMap {
+        let inner = self.inner.lock();
+        let range = |start: usize, pages: usize| self.base + start * PAGE..self.base + (start + pages) * PAGE;
+        let runs = |runs: &FreeRuns| runs.by_start.iter().map(|(start, pages)| range(*start, *pages)).collect();
+        let object = |head: &u32| {
+            let head = *head as usize;
+            range(head, Self::entry(&self.lengths, head).load(Ordering::Relaxed) as usize)
+        };
+        PageMap {
+            objects: inner.objects.iter().map(object).collect(),
+            stale: runs(&inner.stale),
+            clean: runs(&inner.clean),
+            end: self.end(),
+        }
     }
 }

@@ -66,6 +66,14 @@ impl Local {
         self.taken
     }
 
+    /// The blocks it owns: the current one, the overflow block and the batch.
+    pub fn owned(&self) -> Vec<Range<usize>> {
+        let blocks = [self.block_end, self.overflow_limit].into_iter().filter(|end| *end != 0);
+        let mut owned: Vec<Range<usize>> = blocks.map(|end| end - BLOCK..end).collect();
+        owned.extend((!self.batch.range.is_empty()).then(|| self.batch.range.clone()));
+        owned
+    }
+
     /// Allocates `bytes` of zeroed memory on a granule in the current hole. `None` when it does not fit, or is large.
     #[inline(always)]
     pub fn bump(&mut self, heap: &Heap, bytes: usize) -> Option<usize> {
@@ -131,7 +139,7 @@ impl Local {
         let run = run.ok_or(Exhausted)?;
         self.disarm(barrier, &run.range);
         if !run.zeroed {
-            zero(&run.range);
+            heap.hand_out(&run.range);
         }
         large.publish(&run.range, &heap.metadata, heap.birth_colour());
         self.taken += run.range.len() as u64;
@@ -166,7 +174,7 @@ impl Local {
                 at += 8 * GRANULE;
             }
             let end = at.min(self.block_end);
-            zero(&(start..end));
+            heap.hand_out(&(start..end));
             self.cursor = start;
             self.limit = end;
             self.taken += (end - start) as u64;
@@ -211,7 +219,7 @@ impl Local {
         }
         for _ in 0..LAZY_SWEEPS {
             let index = space.take_unswept()?;
-            let free = sweep_block(&heap.metadata, space.address(index), heap.colour());
+            let free = sweep_block(heap, space.address(index));
             if free >= GRANULES_PER_BLOCK / 8 {
                 space.swept_and_kept();
                 return Some(take(index));
@@ -239,7 +247,7 @@ impl Local {
         let block = self.batch.range.start;
         self.batch.range.start += BLOCK;
         if !self.batch.zeroed {
-            zero(&(block..block + BLOCK));
+            heap.hand_out(&(block..block + BLOCK));
         }
         Some(block)
     }
@@ -273,9 +281,4 @@ impl Local {
             heap.regions(self.space).blocks.give_back(std::mem::replace(&mut self.batch.range, 0..0));
         }
     }
-}
-
-fn zero(range: &Range<usize>) {
-    // SAFETY: the caller owns the range, which holds no object and lies in the heap's mapping.
-    unsafe { std::ptr::write_bytes(range.start as *mut u8, 0, range.len()) };
 }

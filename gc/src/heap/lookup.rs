@@ -21,8 +21,7 @@ impl Heap {
         } else {
             return None;
         };
-        let blocks_end = regions.blocks.address(0) + (regions.range.len() / 3);
-        if addr >= blocks_end {
+        if addr >= regions.border {
             return regions.large.object_at(addr);
         }
         let granule = addr & !(GRANULE - 1);
@@ -32,22 +31,21 @@ impl Heap {
     }
 
     /// The size in bytes of the object that starts at `addr`, whole granules (whole pages for a large one).
-    #[inline]
+    #[inline(always)]
     pub fn object_bytes(&self, addr: usize) -> usize {
-        if self.is_large(addr) {
-            let regions = if self.is_leaf(addr) { &self.leaf } else { &self.tracked };
-            regions.large.object_at(addr).map_or(0, |object| object.len())
-        } else {
-            self.metadata.granules(addr) * GRANULE
-        }
+        if self.is_large(addr) { self.large_object_bytes(addr) } else { self.metadata.granules(addr) * GRANULE }
+    }
+
+    #[cold]
+    fn large_object_bytes(&self, addr: usize) -> usize {
+        let regions = if self.is_leaf(addr) { &self.leaf } else { &self.tracked };
+        regions.large.object_at(addr).map_or(0, |object| object.len())
     }
 
     /// Whether `addr`, inside the heap, is in a region of large objects.
     #[inline(always)]
     pub fn is_large(&self, addr: usize) -> bool {
-        let regions = if self.is_leaf(addr) { &self.leaf } else { &self.tracked };
-        // A region pair is one part blocks, two parts large objects.
-        addr - regions.range.start >= regions.range.len() / 3
+        addr >= if self.is_leaf(addr) { self.leaf.border } else { self.tracked.border }
     }
 
     fn start_at_or_before(&self, granule: usize) -> Option<usize> {

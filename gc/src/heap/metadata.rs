@@ -31,6 +31,11 @@ pub const END: u8 = 0b1000;
 /// A byte with `END` in each lane, for scanning eight granules at once.
 const END_LANES: u64 = 0x0808_0808_0808_0808;
 
+/// Eight bytes at any address. As bytes, a volatile read of them would be eight loads.
+#[derive(Clone, Copy)]
+#[repr(C, packed)]
+struct Unaligned(u64);
+
 /// The metadata bytes of one heap.
 pub struct Metadata {
     table: TableMapping,
@@ -72,10 +77,19 @@ impl Metadata {
     /// Eight metadata bytes from the granule at `addr` on, lowest address in the lowest byte.
     #[inline(always)]
     pub fn eight(&self, addr: usize) -> u64 {
-        let p = self.at(addr) as *const AtomicU8 as *const [u8; 8];
-        // SAFETY: the table has eight spare bytes. The bytes may be changing under a racing marker or allocating mutator; the volatile read
-        // stands for eight relaxed byte loads (there is no unaligned atomic), and callers use only bits that are stable.
-        u64::from_le_bytes(unsafe { p.read_volatile() })
+        let p = self.at(addr) as *const AtomicU8 as *const Unaligned;
+        // SAFETY: the table has eight spare bytes. The bytes may be changing under a racing marker or allocating mutator; the volatile read, one
+        // load, stands for eight relaxed byte loads (there is no unaligned atomic), and callers use only bits that are stable.
+        u64::from_le(unsafe { p.read_volatile() }.0)
+    }
+
+    /// Writes eight metadata bytes from the granule at `addr` on. The caller owns the block and no marker runs, so no other write is lost.
+    #[inline(always)]
+    pub fn set_eight(&self, addr: usize, eight: u64) {
+        let p = self.at(addr) as *const AtomicU8 as *mut Unaligned;
+        // SAFETY: as in `eight` for the place; nobody else writes these bytes, by this function's contract, and who looks objects up
+        // meanwhile takes each byte as it is before or after.
+        unsafe { p.write_volatile(Unaligned(eight.to_le())) };
     }
 
     /// Records an object of `granules` granules at `addr`, in the block or run the caller owns.

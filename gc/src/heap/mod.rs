@@ -16,10 +16,11 @@ pub mod large_space;
 pub mod local;
 pub mod lookup;
 pub mod metadata;
+pub mod poison;
 pub mod sweep;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use crate::barrier::{Barrier, PageRange};
 use crate::error::{BarrierError, MemoryError};
@@ -54,6 +55,8 @@ pub struct Regions {
     pub large: LargeSpace,
     /// Address range of both.
     pub range: Range<usize>,
+    /// Where the blocks end and the pages of large objects begin.
+    pub border: usize,
 }
 
 /// Memory, metadata and the objects' places: everything passive about a heap.
@@ -73,11 +76,15 @@ pub struct Heap {
     marking: AtomicBool,
     /// The colour of objects found live by the cycle that runs, or by the last.
     colour: AtomicU8,
+    /// Swept memory is filled.
+    poison: bool,
+    /// Places where it was found changed.
+    poison_failures: AtomicU64,
 }
 
 impl Heap {
-    /// Reserves a heap of at most `limit` bytes of objects.
-    pub fn reserve(backing: Backing, limit: usize, name: &str) -> Result<Heap, MemoryError> {
+    /// Reserves a heap of at most `limit` bytes of objects; with `poison`, swept memory is filled.
+    pub fn reserve(backing: Backing, limit: usize, poison: bool, name: &str) -> Result<Heap, MemoryError> {
         if limit > MAX_LIMIT {
             return Err(MemoryError::Reserve {
                 what: name.to_owned(),
@@ -103,6 +110,7 @@ impl Heap {
                     table(entries, "large lengths")?,
                 ),
                 range: start..start + blocks + large,
+                border: start + blocks,
             })
         };
         Ok(Heap {
@@ -113,6 +121,8 @@ impl Heap {
             mapping,
             marking: AtomicBool::new(false),
             colour: AtomicU8::new(1),
+            poison,
+            poison_failures: AtomicU64::new(0),
         })
     }
 
@@ -201,7 +211,7 @@ impl Heap {
         let regions = self.regions(space);
         if bytes <= LARGE_THRESHOLD {
             return regions.blocks.has_room()
-                || self.footprint.limit() - self.footprint.committed() >= BLOCK
+                || self.footprint.limit().saturating_sub(self.footprint.committed()) >= BLOCK
                 || self.release_free(0) > 0;
         }
         if let Some(run) = regions.large.take(bytes, &self.footprint).or_else(|| {
@@ -228,14 +238,23 @@ impl Heap {
     /// Frees the large objects that the cycle which just ended did not mark. Mutators run: what they make meanwhile is born with the
     /// live colour.
     pub fn sweep_large(&self) {
-        self.tracked.large.sweep(&self.metadata, self.colour());
-        self.leaf.large.sweep(&self.metadata, self.colour());
+        for regions in [&self.tracked, &self.leaf] {
+            regions.large.sweep(&self.metadata, self.colour(), |freed| {
+                if self.poison {
+                    self.fill(freed);
+                }
+            });
+        }
     }
 
     /// Sweeps one block. False when nothing is left to sweep.
     pub fn sweep_one(&self) -> bool {
-        sweep::sweep_one(&self.tracked.blocks, &self.metadata, self.colour())
-            || sweep::sweep_one(&self.leaf.blocks, &self.metadata, self.colour())
+        sweep::sweep_one(self, &self.tracked.blocks) || sweep::sweep_one(self, &self.leaf.blocks)
+    }
+
+    /// How often swept memory was found changed since the last call.
+    pub fn take_poison_failures(&self) -> u64 {
+        self.poison_failures.swap(0, Ordering::Relaxed)
     }
 
     /// Whether some block is not swept yet.

@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use super::item::{CHUNK, Item};
 use crate::heap::Heap;
 use crate::heap::metadata::{MARK_MASK, START};
-use crate::layout::PAGE;
+use crate::layout::{GRANULE, PAGE};
 use crate::model::ObjectModel;
 
 const RING: usize = 16;
@@ -140,6 +140,8 @@ impl<'a> Tracer<'a> {
             log::error!("a reference leads to {addr:#x}, where no object starts");
             return;
         }
+        // Before the mark is stored: see `item`. The end is there: what orders the start before the reference orders it too.
+        let granules = if addr < heap.tracked.border { heap.metadata.granules(addr) } else { 0 };
         // Release: a worker that rescans the page and sees the colour sees what this one acquired.
         let marked = byte & !MARK_MASK | self.colour;
         if shared.workers == 1 {
@@ -149,34 +151,35 @@ impl<'a> Tracer<'a> {
             return;
         }
         self.objects += 1;
-        if heap.is_large(addr) {
-            self.bytes += heap.object_bytes(addr) as u64;
-            if !heap.is_leaf(addr) {
-                // Never left to the overflow set, which stands for single pages; a large object has one chunk on a stack.
-                self.stack.push(Item::Chunk(addr).encode());
-            }
-        } else if heap.is_leaf(addr) {
-            self.bytes += heap.object_bytes(addr) as u64;
-        } else {
-            self.push(addr);
+        if addr < heap.tracked.border {
+            self.bytes += (granules * GRANULE) as u64;
+            return self.push(addr, granules);
+        }
+        self.bytes += heap.object_bytes(addr) as u64;
+        if !heap.is_leaf(addr) {
+            // Never left to the overflow set, which stands for single pages; a large object has one chunk on a stack.
+            self.stack.push(Item::Chunk(addr).encode());
         }
     }
 
-    #[inline]
-    fn push(&mut self, item: usize) {
+    #[inline(always)]
+    fn push(&mut self, addr: usize, granules: usize) {
         if let Some(shared) = self.shared
             && self.stack.len() >= shared.stack_bound
         {
-            // The object is marked: rescanning its pages will trace it. All of them: a rescan traces what lies on one page, and a
-            // medium object may lie on three.
-            let end = item + shared.heap.object_bytes(item);
-            self.overflow.extend((item & !(PAGE - 1)..end).step_by(PAGE));
-            if self.overflow.len() >= 4096 {
-                self.flush_overflow(shared);
-            }
-            return;
+            return self.push_pages(shared, addr, granules);
         }
-        self.stack.push(item);
+        self.stack.push(Item::Object(addr, granules).encode());
+    }
+
+    /// The object is marked: rescanning its pages will trace it. All of them: a rescan traces what lies on one page, and a medium object may lie
+    /// on three.
+    #[cold]
+    fn push_pages(&mut self, shared: &Marking<'_>, addr: usize, granules: usize) {
+        self.overflow.extend((addr & !(PAGE - 1)..addr + granules * GRANULE).step_by(PAGE));
+        if self.overflow.len() >= 4096 {
+            self.flush_overflow(shared);
+        }
     }
 
     fn flush_overflow(&mut self, shared: &Marking<'_>) {
@@ -209,11 +212,7 @@ impl<'a> Tracer<'a> {
         };
         let Some(shared) = self.shared else { return false };
         match Item::decode(word) {
-            Item::Object(addr) => {
-                let bytes = shared.heap.object_bytes(addr);
-                self.bytes += bytes as u64;
-                self.trace(shared, addr, 0..bytes);
-            }
+            Item::Object(addr, granules) => self.trace(shared, addr, 0..granules * GRANULE),
             Item::Chunk(addr) => {
                 if let Some(object) = shared.heap.tracked.large.object_at(addr) {
                     let end = (addr + CHUNK).min(object.end);

@@ -11,14 +11,12 @@ use std::collections::HashSet;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
+use super::PRINTED;
 use crate::collector::Shared;
 use crate::fatal::say;
 use crate::heap::metadata::{MARK_MASK, START};
 use crate::layout::{GRANULE, PAGE};
 use crate::mark::tracer::Tracer;
-
-/// Failures printed in full by one verification.
-const PRINTED: u64 = 10;
 
 /// Traces everything reachable from `roots` again; returns how many objects marking had missed. All mutators are stopped.
 /// `reported` holds the pages that this cycle rescanned.
