@@ -32,7 +32,7 @@ DEFECTS = [
     Defect(
         "no-last-scan",
         "gc/src/cycle/mod.rs",
-        "            let (residual, failed) = self.take_written();",
+        "            let (residual, failed) = self.take_written_compared();",
         "            let (residual, failed) = (Vec::<usize>::new(), false);",
         "the pause takes no written pages",
         ["old_graph sigbus"],
@@ -159,7 +159,7 @@ DEFECTS = [
     Defect(
         "hole-not-zeroed",
         "gc/src/heap/local.rs",
-        "            zero(&(start..end));\n            self.cursor = start;",
+        "            heap.hand_out(&(start..end));\n            self.cursor = start;",
         "            self.cursor = start;",
         "new objects in holes hold the references of dead ones",
         ["objects"],
@@ -203,16 +203,20 @@ DEFECTS = [
     Defect(
         "fresh-garbage-never-swept",
         "gc/src/heap/sweep.rs",
-        "        if byte & MARK_MASK != live {",
-        "        if byte & MARK_MASK == 3 - live {",
+        "        bits.live &= bits.starts;",
+        "        let fresh = (0..8).fold(0, |fresh, lane| {\n"
+        "            let eight = metadata.eight(at + lane * 8 * GRANULE);\n"
+        "            fresh | gather(!(eight | eight >> 1)) << (lane * 8)\n"
+        "        });\n"
+        "        bits.live = (bits.live | fresh) & bits.starts;",
         "objects that died before they were ever marked stay for ever",
         ["objects"],
     ),
     Defect(
         "sweep-leaves-the-end",
         "gc/src/heap/sweep.rs",
-        "            metadata.clear(at, granules);\n            free += granules;",
-        "            metadata.clear(at, granules.min(1));\n            free += granules;",
+        "forget: dead | dead_ends }",
+        "forget: dead }",
         "the end mark of a dead object stays in the metadata",
         ["objects"],
     ),
@@ -293,8 +297,8 @@ DEFECTS = [
     Defect(
         "overflow-notes-one-page",
         "gc/src/mark/tracer.rs",
-        "            self.overflow.extend((item & !(PAGE - 1)..end).step_by(PAGE));",
-        "            self.overflow.extend((item & !(PAGE - 1)..end).step_by(PAGE).take(1));",
+        "        self.overflow.extend((addr & !(PAGE - 1)..addr + granules * GRANULE).step_by(PAGE));",
+        "        self.overflow.extend((addr & !(PAGE - 1)..addr + granules * GRANULE).step_by(PAGE).take(1));",
         "of an object that overflows the mark stack only the first page is traced later",
         ["big_structures"],
     ),
@@ -338,6 +342,14 @@ DEFECTS = [
         "        while job.running > usize::MAX / 2 {",
         "marking is said to be over while a helper still marks",
         ["big_structures"],
+    ),
+    Defect(
+        "carry-lost",
+        "gc/src/heap/sweep.rs",
+        "dying: carry | carry_in,",
+        "dying: carry,",
+        "of a dead object of more than 64 granules the end survives the sweep",
+        ["unit"],
     ),
     # ---- pacing ----------------------------------------------------------------------------------------------------------------
     Defect(
