@@ -1,11 +1,7 @@
 //! One heap's collector: the handle embedding layers hold, and the state its threads share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex};
 
 use crate::barrier::{self, Barrier, Mechanism, cards::CardTable};
 use crate::config::{Config, Log, Zeal};
@@ -23,6 +19,9 @@ use crate::mark::tracer::Tracer;
 use crate::memory::Backing;
 use crate::model::{ObjectModel, RootSource};
 use crate::mutator::Mutator;
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::thread::{self, JoinHandle};
+use crate::primitive::{Condvar, Mutex};
 use crate::sys::kernel::Kernel;
 use crate::sys::limits;
 use crate::telemetry::{EventListener, HeapCreated, Reason, Stats, Summary};
@@ -146,7 +145,6 @@ impl Control {
             }
             if let Some(reason) = state.requested.take() {
                 state.running = true;
-                self.hurry.store(false, Ordering::Relaxed);
                 return Some((reason, std::mem::take(&mut state.stop_the_world)));
             }
             self.changed.wait(&mut state);
@@ -158,11 +156,27 @@ impl Control {
         let mut state = self.state.lock();
         state.running = false;
         state.completed += 1;
+        // Not when the next one starts: who waits for that one may be in a hurry already.
+        self.hurry.store(false, Ordering::Relaxed);
         // What was requested while it ran only by the pacer or a failed allocation has been answered by it.
         if matches!(state.requested, Some(Reason::Trigger | Reason::LimitReached)) {
             state.requested = None;
         }
         self.changed.notify_all();
+    }
+
+    fn request(&self, reason: Reason, hurry: bool) {
+        let mut state = self.state.lock();
+        if hurry {
+            self.hurry.store(true, Ordering::Relaxed);
+        }
+        if state.running && reason == Reason::Trigger {
+            return;
+        }
+        if state.requested.is_none() {
+            state.requested = Some(reason);
+            self.changed.notify_all();
+        }
     }
 
     fn shut_down(&self) {
@@ -185,17 +199,7 @@ impl Shared {
 
     /// Asks the collector thread for a cycle, without waiting.
     pub fn request(&self, reason: Reason, hurry: bool) {
-        if hurry {
-            self.control.hurry.store(true, Ordering::Relaxed);
-        }
-        let mut state = self.control.state.lock();
-        if state.running && reason == Reason::Trigger {
-            return;
-        }
-        if state.requested.is_none() {
-            state.requested = Some(reason);
-            self.control.changed.notify_all();
-        }
+        self.control.request(reason, hurry);
     }
 
     /// What a handshake asks of a mutator: retire its blocks, hand over its roots.
@@ -275,7 +279,13 @@ impl Collector {
     /// When the address range cannot be reserved, when the mechanism that the configuration names is not available here
     /// (the error says why, and what would help), or when no thread can be started.
     pub fn new(config: &Config, model: impl ObjectModel) -> Result<Collector, HeapError> {
-        Collector::with_defect(config, model, None)
+        Collector::create(config, model, None, &Kernel::real())
+    }
+
+    /// A heap on a kernel whose calls fail as a test wants.
+    #[doc(hidden)]
+    pub fn with_kernel(config: &Config, model: impl ObjectModel, kernel: &Kernel) -> Result<Collector, HeapError> {
+        Collector::create(config, model, None, kernel)
     }
 
     /// A heap whose cycle does something wrong on purpose, for tests of the tests.
@@ -284,6 +294,15 @@ impl Collector {
         config: &Config,
         model: impl ObjectModel,
         defect: Option<Defect>,
+    ) -> Result<Collector, HeapError> {
+        Collector::create(config, model, defect, &Kernel::real())
+    }
+
+    fn create(
+        config: &Config,
+        model: impl ObjectModel,
+        defect: Option<Defect>,
+        kernel: &Kernel,
     ) -> Result<Collector, HeapError> {
         let page = limits::page_size();
         if page != PAGE {
@@ -296,13 +315,9 @@ impl Collector {
         let limit = (limit / BLOCK * BLOCK).max(LEAST_LIMIT);
         let target = (config.heap() as usize).min(limit);
         let name = config.name();
-        let heap = Heap::reserve(config.backing(), limit, config.poison(), name)?;
-        let opened = barrier::open(
-            config.mechanism(),
-            config.backing(),
-            std::slice::from_ref(&heap.tracked.range),
-            &Kernel::real(),
-        )?;
+        let heap = Heap::reserve(kernel, config.backing(), limit, config.poison(), name)?;
+        let opened =
+            barrier::open(config.mechanism(), config.backing(), std::slice::from_ref(&heap.tracked.range), kernel)?;
         if let Some(reason) = &opened.reason {
             log::info!("pagemark[{name}] mechanism {}: {reason}", opened.barrier.name());
             let fell_back = config.mechanism() == Mechanism::Auto && !opened.barrier.sees_writes();
@@ -313,8 +328,8 @@ impl Collector {
         let mechanism = mechanism_of(&*opened.barrier);
         // `cards` would be compared with itself, and `stop` sees nothing.
         let by_pages = opened.barrier.sees_writes() && opened.barrier.cards().is_none();
-        let oracle = (config.oracle() && by_pages).then(|| Oracle::open(&heap.tracked.range)).transpose()?;
-        let team = Team::new(config.markers(), name).map_err(HeapError::Thread)?;
+        let oracle = (config.oracle() && by_pages).then(|| Oracle::open(&heap.tracked.range, kernel)).transpose()?;
+        let team = Team::new(config.markers(), name, kernel).map_err(HeapError::Thread)?;
         let shared = Arc::new(Shared {
             team,
             barrier: cycle::defect::wrap(opened.barrier, defect),
@@ -334,9 +349,10 @@ impl Collector {
             stack_bound: if defect == Some(Defect::TinyMarkStack) { 8 } else { 4 << 20 },
         });
         let for_thread = shared.clone();
-        let thread = std::thread::Builder::new()
-            .name(format!("{name} gc"))
-            .spawn(move || cycle::run(&for_thread))
+        let builder = thread::Builder::new().name(format!("{name} gc"));
+        let thread = kernel
+            .allow_thread()
+            .and_then(|()| builder.spawn(move || cycle::run(&for_thread)))
             .map_err(HeapError::Thread)?;
         if matches!(config.zeal(), Zeal::Phase(_)) {
             shared.request(Reason::Zeal, false);
@@ -418,3 +434,6 @@ impl Collector {
         self.shared().stats.total_stall()
     }
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;

@@ -12,6 +12,7 @@
 use std::io;
 
 use crate::barrier::PageRange;
+use crate::sys::errno;
 
 /// Why a barrier could not be opened, or could not do what it was asked.
 ///
@@ -30,7 +31,7 @@ pub enum BarrierError {
         remedy: String,
     },
     /// A system call failed in a way no refusal explains.
-    #[error("barrier `{mechanism}`: {call} failed: {source}")]
+    #[error("barrier `{mechanism}`: {call} failed: {source}. {}", errno::remedy(errno::of(source)))]
     Kernel {
         /// The mechanism that made the call.
         mechanism: &'static str,

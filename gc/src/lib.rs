@@ -12,6 +12,7 @@
 //! | [`verify`] | a second, independent trace in the pause |
 //! | [`mutator`], [`collector`] | what an embedding layer calls |
 //! | [`telemetry`], [`config`] | what is told, what can be set |
+//! | `primitive` | atomics, locks and threads, real ones or loom's |
 //! | [`sys`] | system calls |
 //! | [`fatal`] | the last words |
 //!
@@ -36,6 +37,7 @@ pub mod mark;
 pub mod memory;
 pub mod model;
 pub mod mutator;
+mod primitive;
 pub mod sys;
 pub mod telemetry;
 pub mod verify;

@@ -262,7 +262,7 @@ fn system_calls_that_store_into_armed_pages_do_what_the_table_in_the_design_says
     let fails = (Err(libc::EFAULT), vec![]);
     let cases = [
         (Mechanism::Async, Kernel::real(), &works_and_is_seen),
-        (Mechanism::Async, user_mode_only, &works_and_is_seen),
+        (Mechanism::Async, user_mode_only.clone(), &works_and_is_seen),
         (Mechanism::Sync, Kernel::real(), &works_and_is_seen),
         (Mechanism::Sync, user_mode_only, &fails),
         (Mechanism::Sigbus, Kernel::real(), &fails),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use barrier_support::{PAGE, Tracked, in_child, succeeds_in_child};
 use pagemark_gc::barrier::Mechanism;
 use pagemark_gc::memory::Backing;
-use pagemark_gc::sys::Kernel;
+use pagemark_gc::sys::{Call, FaultPlan, Kernel, Outcome, When};
 
 /// The two signals, each with the mechanism that handles it.
 const BOTH: [(libc::c_int, Mechanism); 2] = [(libc::SIGSEGV, Mechanism::Mprotect), (libc::SIGBUS, Mechanism::Sigbus)];
@@ -259,4 +259,181 @@ fn errno_survives_a_fault() {
             assert_eq!((errno, heap.report()), (libc::EXDEV, vec![6]), "{mechanism}");
         }
     });
+}
+
+#[test]
+fn a_bus_handler_without_siginfo_is_called_with_the_signals_number() {
+    let test = "a_bus_handler_without_siginfo_is_called_with_the_signals_number";
+    let before = || install(libc::SIGBUS, handler_number(with_number), 0);
+    assert_eq!(foreign_fault(test, libc::SIGBUS, Mechanism::Sigbus, before).code(), Some(HANDLED));
+}
+
+#[test]
+fn an_ignored_bus_error_kills_all_the_same() {
+    let test = "an_ignored_bus_error_kills_all_the_same";
+    let status = foreign_fault(test, libc::SIGBUS, Mechanism::Sigbus, || install(libc::SIGBUS, libc::SIG_IGN, 0));
+    assert!(status.signal() == Some(libc::SIGBUS) || status.code() == Some(HANDLED), "{status}");
+}
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+/// Returns, as crash reporters do, to die of the fault: which it does not live to see twice.
+extern "C" fn reports_and_returns(_signal: libc::c_int) {
+    if CALLS.fetch_add(1, Ordering::SeqCst) > 0 {
+        exit(5);
+    }
+}
+
+#[test]
+fn a_handler_that_is_to_be_called_once_is_called_once() {
+    // Otherwise a handler that relies on it would be called for ever, and the process never end.
+    let test = "a_handler_that_is_to_be_called_once_is_called_once";
+    let before = || install(libc::SIGSEGV, handler_number(reports_and_returns), libc::SA_RESETHAND);
+    assert_eq!(foreign_fault(test, libc::SIGSEGV, Mechanism::Mprotect, before).signal(), Some(libc::SIGSEGV));
+}
+
+#[test]
+fn a_bus_handler_that_is_to_be_called_once_is_called_once() {
+    let test = "a_bus_handler_that_is_to_be_called_once_is_called_once";
+    let before = || install(libc::SIGBUS, handler_number(reports_and_returns), libc::SA_RESETHAND);
+    let status = foreign_fault(test, libc::SIGBUS, Mechanism::Sigbus, before);
+    assert!(status.signal() == Some(libc::SIGBUS) || status.code() == Some(HANDLED), "{status}");
+}
+
+#[test]
+fn a_foreign_fault_on_a_thread_without_an_alternate_stack_is_handed_on() {
+    succeeds_in_child("a_foreign_fault_on_a_thread_without_an_alternate_stack_is_handed_on", || {
+        for (signal, mechanism) in BOTH {
+            // SAFETY: the child of this fork only faults and exits; it was the only thread that uses what it needs.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                install(signal, with_info as *const () as usize, libc::SA_SIGINFO | libc::SA_ONSTACK);
+                let Some(heap) = heap(mechanism) else { exit(HANDLED) };
+                let without = std::thread::spawn(move || {
+                    let none = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+                    // SAFETY: this thread's faults are handled on its own stack from here on, which is large enough.
+                    assert_eq!(unsafe { libc::sigaltstack(&none, std::ptr::null_mut()) }, 0);
+                    heap.report();
+                    heap.write(3);
+                    assert_eq!(heap.report(), [3]);
+                    write_forbidden(signal);
+                });
+                let _ = without.join();
+                exit(6);
+            }
+            let mut status = 0;
+            // SAFETY: waits for the child just made.
+            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+            assert_eq!((libc::WIFEXITED(status), libc::WEXITSTATUS(status)), (true, HANDLED), "{mechanism}");
+        }
+    });
+}
+
+/// Four heaps, whose faults are their own, and then one that is nobody's.
+fn several_heaps(test: &str, signal: libc::c_int, mechanism: Mechanism) {
+    let status = in_child(test, || {
+        install(signal, with_info as *const () as usize, libc::SA_SIGINFO);
+        let mut heaps: Vec<_> = (0..4).map_while(|_| heap(mechanism)).collect();
+        if heaps.len() < 4 {
+            exit(HANDLED);
+        }
+        heaps.iter().for_each(|heap| assert!(heap.report().is_empty()));
+        std::thread::scope(|scope| {
+            for heap in &heaps {
+                scope.spawn(|| (2..7).for_each(|page| heap.write(page)));
+            }
+        });
+        heaps.iter().for_each(|heap| assert_eq!(heap.report(), [2, 3, 4, 5, 6]));
+        // One heap less: its neighbours' faults are still theirs.
+        heaps.remove(1);
+        heaps.iter().for_each(|heap| heap.write(4));
+        heaps.iter().for_each(|heap| assert_eq!(heap.report(), [4]));
+        write_forbidden(signal);
+    })
+    .status;
+    assert_eq!(status.code(), Some(HANDLED), "{mechanism}: {status}");
+}
+
+#[test]
+fn segv_of_several_heaps_and_of_none_each_go_their_way() {
+    let test = "segv_of_several_heaps_and_of_none_each_go_their_way";
+    several_heaps(test, libc::SIGSEGV, Mechanism::Mprotect);
+}
+
+#[test]
+fn bus_errors_of_several_heaps_and_of_none_each_go_their_way() {
+    let test = "bus_errors_of_several_heaps_and_of_none_each_go_their_way";
+    several_heaps(test, libc::SIGBUS, Mechanism::Sigbus);
+}
+
+#[test]
+fn a_handler_that_could_not_be_installed_is_installed_for_the_next_heap() {
+    succeeds_in_child("a_handler_that_could_not_be_installed_is_installed_for_the_next_heap", || {
+        for (_, mechanism) in BOTH {
+            for nth in [1, 2] {
+                let plan = FaultPlan::new(0);
+                plan.set(Call::Sigaction, When::Nth(nth), Outcome::Fails(libc::EINVAL));
+                let Err(error) = Tracked::open(mechanism, Backing::Anon, 8, &Kernel::failing(&plan)) else {
+                    panic!("{mechanism} opened without its handler");
+                };
+                let skipped = mechanism == Mechanism::Sigbus && plan.calls(Call::Sigaction) == 0;
+                assert!(skipped || error.to_string().contains("sigaction(2)"), "{error}");
+            }
+            // Takes a fault.
+            heap(mechanism);
+        }
+    });
+}
+
+/// A fault the kernel refuses to resolve, for `errno`; how the child ended, and what it said.
+fn unresolved(test: &str, mechanism: Mechanism, when: When, errno: i32) -> (std::process::ExitStatus, String) {
+    let output = in_child(test, || {
+        let plan = FaultPlan::new(0);
+        let heap = match Tracked::open(mechanism, Backing::Anon, 8, &Kernel::failing(&plan)) {
+            Ok(heap) => heap,
+            Err(error) => {
+                eprintln!("skipped: {error}");
+                exit(HANDLED)
+            }
+        };
+        heap.report();
+        for call in [Call::UffdUnprotect, Call::MprotectUnprotect] {
+            plan.set(call, when, Outcome::Fails(errno));
+        }
+        heap.write(4);
+        assert_eq!(heap.report(), [4]);
+        exit(HANDLED);
+    });
+    (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_bus_error_that_cannot_be_resolved_kills_with_a_word() {
+    let test = "a_bus_error_that_cannot_be_resolved_kills_with_a_word";
+    let (status, said) = unresolved(test, Mechanism::Sigbus, When::Always, libc::EPERM);
+    let died =
+        status.signal() == Some(libc::SIGBUS) && said.contains("UFFDIO_WRITEPROTECT") && said.contains("errno 001");
+    assert!(died || said.contains("skipped"), "{status}: {said}");
+}
+
+#[test]
+fn a_segv_that_cannot_be_resolved_kills_with_a_word() {
+    let test = "a_segv_that_cannot_be_resolved_kills_with_a_word";
+    let (status, said) = unresolved(test, Mechanism::Mprotect, When::Always, libc::ENOMEM);
+    assert!(status.signal() == Some(libc::SIGSEGV) && said.contains("mprotect(2)"), "{status}: {said}");
+    assert!(said.contains("errno 012"), "{said}");
+}
+
+#[test]
+fn a_shortage_that_passes_lets_a_bus_error_be_resolved() {
+    let test = "a_shortage_that_passes_lets_a_bus_error_be_resolved";
+    let (status, said) = unresolved(test, Mechanism::Sigbus, When::Nth(1), libc::ENOMEM);
+    assert_eq!(status.code(), Some(HANDLED), "{said}");
+}
+
+#[test]
+fn a_shortage_that_passes_lets_a_segv_be_resolved() {
+    let test = "a_shortage_that_passes_lets_a_segv_be_resolved";
+    let (status, said) = unresolved(test, Mechanism::Mprotect, When::Nth(1), libc::EAGAIN);
+    assert_eq!(status.code(), Some(HANDLED), "{said}");
 }

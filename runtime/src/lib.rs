@@ -44,6 +44,7 @@ pub mod __private {
     //! For `#[derive(Trace)]` and for tests of the collector itself.
 
     pub use pagemark_gc::cycle::defect::Defect;
+    pub use pagemark_gc::sys::{Call, FaultPlan, Kernel, Outcome, When};
 
     /// Implemented by what has a destructor, so that the derive can refuse it: the collector runs none.
     pub trait MustNotImplDrop {}
@@ -66,6 +67,15 @@ impl Heap {
     /// available: the error says why, and what would help.
     pub fn new(config: &Config, model: impl ObjectModel) -> Result<Heap, HeapError> {
         Ok(Heap { collector: Collector::new(config, model)? })
+    }
+
+    #[doc(hidden)]
+    pub fn with_kernel(
+        config: &Config,
+        model: impl ObjectModel,
+        kernel: &__private::Kernel,
+    ) -> Result<Heap, HeapError> {
+        Ok(Heap { collector: Collector::with_kernel(config, model, kernel)? })
     }
 
     #[doc(hidden)]

@@ -111,6 +111,11 @@ impl Heap {
     }
 
     #[doc(hidden)]
+    pub fn with_kernel(config: &Config, kernel: &crate::__private::Kernel) -> Result<Heap, HeapError> {
+        Ok(Heap::over(crate::Heap::with_kernel(config, Typed, kernel)?))
+    }
+
+    #[doc(hidden)]
     pub fn with_defect(config: &Config, defect: crate::__private::Defect) -> Result<Heap, HeapError> {
         Ok(Heap::over(crate::Heap::with_defect(config, Typed, defect)?))
     }

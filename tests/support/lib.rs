@@ -2,31 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::time::Duration;
 
 use pagemark::typed::Mutator;
 
-/// Ends the process with a message when a test hangs, which a collector's bugs like to do.
-pub struct Watchdog {
-    /// Dropping it tells the thread that the test is over.
-    _alive: Sender<()>,
-}
+mod child;
+mod graph;
+mod watchdog;
 
-impl Watchdog {
-    /// From now until it is dropped, `time` may pass.
-    pub fn start(time: Duration) -> Watchdog {
-        let (alive, over) = channel::<()>();
-        let test = std::thread::current().name().unwrap_or("a test").to_string();
-        std::thread::spawn(move || {
-            if over.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
-                eprintln!("watchdog: {test} still runs after {time:?}");
-                std::process::abort();
-            }
-        });
-        Watchdog { _alive: alive }
-    }
-}
+pub use child::{in_child, succeeds_in_child};
+pub use graph::while_a_graph_changes;
+pub use watchdog::{Watchdog, dump_threads};
 
 /// Runs `work` while a mutator of the same heap on another thread does nothing but collect.
 pub fn while_collecting<R>(m: &mut Mutator, work: impl FnOnce(&mut Mutator) -> R) -> R {

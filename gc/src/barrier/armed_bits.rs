@@ -22,12 +22,14 @@
 //! report that runs at that moment may miss it, the next one does not. For the last report, the one in the pause, no
 //! resolver may be in between: [`Barrier::settle`](super::Barrier::settle).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+mod words;
 
 use super::PageRange;
 use crate::error::MemoryError;
 use crate::layout::PAGE;
-use crate::memory::TableMapping;
+use crate::primitive::atomic::Ordering;
+use crate::sys::Kernel;
+use words::Words;
 
 /// One bit for each page of some ranges.
 #[derive(Debug)]
@@ -39,17 +41,17 @@ pub(super) struct ArmedBits {
 #[derive(Debug)]
 struct Section {
     range: PageRange,
-    words: TableMapping,
+    words: Words,
 }
 
 const BITS: usize = u64::BITS as usize;
 
 impl ArmedBits {
     /// No page is armed.
-    pub fn new(ranges: &[PageRange]) -> Result<ArmedBits, MemoryError> {
+    pub fn new(ranges: &[PageRange], kernel: &Kernel) -> Result<ArmedBits, MemoryError> {
         let section = |range: &PageRange| {
             let words = (range.len() / PAGE).div_ceil(BITS);
-            Ok(Section { range: range.clone(), words: TableMapping::new(words * 8, "pagemark armed pages")? })
+            Ok(Section { range: range.clone(), words: Words::new(words, kernel)? })
         };
         Ok(ArmedBits { sections: ranges.iter().map(section).collect::<Result<_, MemoryError>>()? })
     }
@@ -68,7 +70,7 @@ impl ArmedBits {
     pub fn is_armed(&self, page: usize) -> bool {
         self.section(page).is_some_and(|section| {
             let bit = (page - section.range.start) / PAGE;
-            section.word(bit / BITS).load(Ordering::Acquire) >> (bit % BITS) & 1 == 1
+            section.words.word(bit / BITS).load(Ordering::Acquire) >> (bit % BITS) & 1 == 1
         })
     }
 
@@ -130,18 +132,12 @@ impl Section {
         ((range.start - self.range.start) / PAGE, (range.end.min(self.range.end) - self.range.start) / PAGE)
     }
 
-    fn word(&self, index: usize) -> &AtomicU64 {
-        assert!(index * 8 < self.words.len());
-        // SAFETY: the index is within the table, which is page-aligned, lives as long as `self`, and is only used as atomics.
-        unsafe { &*(self.words.as_ptr() as *const AtomicU64).add(index) }
-    }
-
     /// The first page in `from..to` whose bit is `armed`; `to` where there is none.
     fn next(&self, from: usize, to: usize, armed: bool) -> usize {
         let mut at = from;
         while at < to {
             // Acquire: pairs with the Release of `change`; who sees a page written also sees what was done before.
-            let word = self.word(at / BITS).load(Ordering::Acquire);
+            let word = self.words.word(at / BITS).load(Ordering::Acquire);
             let wanted = if armed { word } else { !word } >> (at % BITS);
             if wanted != 0 {
                 return (at + wanted.trailing_zeros() as usize).min(to);
@@ -159,9 +155,9 @@ impl Section {
             // AcqRel: the protection of a page changes before (clearing) or after (setting) this, in the system call
             // next to it, and must not be reordered with it.
             if armed {
-                self.word(at / BITS).fetch_or(mask, Ordering::AcqRel);
+                self.words.word(at / BITS).fetch_or(mask, Ordering::AcqRel);
             } else {
-                self.word(at / BITS).fetch_and(!mask, Ordering::AcqRel);
+                self.words.word(at / BITS).fetch_and(!mask, Ordering::AcqRel);
             }
             at = end;
         }
@@ -176,7 +172,8 @@ mod tests {
     const PAGES: usize = 300;
 
     fn bits() -> ArmedBits {
-        ArmedBits::new(&[BASE..BASE + PAGES * PAGE, BASE + 1000 * PAGE..BASE + 1010 * PAGE]).unwrap()
+        let ranges = [BASE..BASE + PAGES * PAGE, BASE + 1000 * PAGE..BASE + 1010 * PAGE];
+        ArmedBits::new(&ranges, &Kernel::real()).unwrap()
     }
 
     fn pages(from: usize, to: usize) -> PageRange {
@@ -239,3 +236,6 @@ mod tests {
         assert_eq!(armed(&bits, pages(0, PAGES)), [pages(30, 40), pages(50, 60)]);
     }
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;

@@ -31,6 +31,7 @@ const NAME: &str = "async";
 pub(super) struct AsyncWp {
     uffd: Uffd,
     pagemap: Pagemap,
+    kernel: Kernel,
 }
 
 impl AsyncWp {
@@ -40,7 +41,7 @@ impl AsyncWp {
             let (cause, remedy) = refused.explain(kernel);
             BarrierError::Unavailable { mechanism: NAME, cause, remedy }
         })?;
-        Ok(AsyncWp { uffd, pagemap })
+        Ok(AsyncWp { uffd, pagemap, kernel: kernel.clone() })
     }
 }
 
@@ -51,14 +52,16 @@ impl Barrier for AsyncWp {
 
     fn take_and_arm(&self, range: PageRange, written: &mut dyn FnMut(PageRange)) -> Result<(), BarrierError> {
         self.pagemap.take_written(range.clone(), written).map_err(|error| match errno::of(&error) {
-            libc::EPERM => BarrierError::range(NAME, &range, "it is not registered: mapped over, or not tracked"),
+            libc::EPERM => {
+                BarrierError::range(NAME, &range, "it is not registered: mapped over, or the userfaultfd was closed")
+            }
             _ => BarrierError::kernel(NAME, "ioctl(PAGEMAP_SCAN)", error),
         })
     }
 
     fn disarm(&self, range: PageRange) -> Result<(), BarrierError> {
         // Nobody ever waits for a page in this mode, so there is nobody to wake.
-        uffd::unprotect(&self.uffd, range, Waiters::LeaveAsleep)
+        uffd::unprotect(&self.kernel, &self.uffd, range, Waiters::LeaveAsleep)
             .map_err(|error| BarrierError::kernel(NAME, "ioctl(UFFDIO_WRITEPROTECT)", error))
     }
 }

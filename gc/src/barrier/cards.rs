@@ -22,6 +22,7 @@ use super::{Barrier, PageRange};
 use crate::error::BarrierError;
 use crate::layout::PAGE;
 use crate::memory::TableMapping;
+use crate::sys::Kernel;
 
 const NAME: &str = "cards";
 
@@ -64,11 +65,11 @@ pub(crate) struct Cards {
 }
 
 impl Cards {
-    pub fn open(ranges: &[PageRange]) -> Result<Cards, BarrierError> {
+    pub fn open(ranges: &[PageRange], kernel: &Kernel) -> Result<Cards, BarrierError> {
         let start = ranges.iter().map(|range| range.start).min().unwrap_or(0);
         let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
-        let table =
-            TableMapping::new((end - start) / PAGE, "pagemark cards").map_err(|e| BarrierError::tables(NAME, e))?;
+        let table = TableMapping::on(kernel, (end - start) / PAGE, "pagemark cards")
+            .map_err(|e| BarrierError::tables(NAME, e))?;
         Ok(Cards { span: start..end, table })
     }
 

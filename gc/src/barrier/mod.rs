@@ -26,15 +26,18 @@
 //! | `stop` | `stop` | nobody: nothing is armed |
 //!
 //! `sync`, `sigbus` and `mprotect` keep the bit in `armed_bits`, where the order of steps that loses no write is argued; the
-//! two that work by signals share `signals` and `fault_table`.
+//! two that work by userfaultfd and bits share `protector`, the two that work by signals `signals`, `fault_table` and `patience`.
 
 mod armed_bits;
 mod async_wp;
 mod auto;
+mod batches;
 pub mod cards;
 mod fault_table;
 mod mechanism;
 mod mprotect;
+mod patience;
+mod protector;
 mod registration;
 mod sigbus;
 mod signals;
@@ -130,7 +133,7 @@ pub fn open(
             (Box::new(barrier), warning)
         }
         Mechanism::Mprotect => (Box::new(mprotect::Mprotect::open(ranges, kernel)?), None),
-        Mechanism::Cards => (Box::new(cards::Cards::open(ranges)?), None),
+        Mechanism::Cards => (Box::new(cards::Cards::open(ranges, kernel)?), None),
         Mechanism::Stop => (Box::new(stop::Stop), None),
     };
     Ok(Opened { barrier, reason })

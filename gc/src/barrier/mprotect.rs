@@ -15,7 +15,9 @@
 //!   needs no split: the range's ends are boundaries already, or need none. All those pages then count as written.
 //!
 //! The same growth serves `disarm`. A try that fails may have made part of its pages writable, which still count as
-//! armed; the next try covers them all, so the state is right again when the last one is done.
+//! armed; the next try covers them all, so the state is right again when the last one is done. If the last one fails too,
+//! all its pages count as written whatever their protection: read-only and not armed costs a fault, writable and armed
+//! would lose a write. A handler then waits and tries again, and dies with a word at last ([`patience`](super::patience)).
 //!
 //! The order of the steps is argued in [`armed_bits`](super::armed_bits), also for a growth that reaches into pages the
 //! collector is just arming: they end up protected and written at worst. Nothing is to be settled in the pause, for the
@@ -27,7 +29,7 @@ use std::sync::Arc;
 use super::armed_bits::ArmedBits;
 use super::fault_table::{self, Registration, Resolver};
 use super::stripes::FaultCounter;
-use super::{Barrier, PageRange, signals, too_many_heaps};
+use super::{Barrier, PageRange, patience, signals, too_many_heaps};
 use crate::error::BarrierError;
 use crate::layout::PAGE;
 use crate::memory;
@@ -51,10 +53,10 @@ struct Shared {
 
 impl Mprotect {
     pub fn open(ranges: &[PageRange], kernel: &Kernel) -> Result<Mprotect, BarrierError> {
-        let bits = ArmedBits::new(ranges).map_err(|e| BarrierError::tables(NAME, e))?;
-        let shared = Arc::new(Shared { bits, faults: FaultCounter::default(), kernel: *kernel });
-        ranges.iter().for_each(memory::no_huge_pages);
-        signals::install(libc::SIGSEGV).map_err(|e| BarrierError::kernel(NAME, "sigaction(2)", e))?;
+        let bits = ArmedBits::new(ranges, kernel).map_err(|e| BarrierError::tables(NAME, e))?;
+        let shared = Arc::new(Shared { bits, faults: FaultCounter::default(), kernel: kernel.clone() });
+        ranges.iter().for_each(|range| memory::no_huge_pages(kernel, range));
+        signals::install(libc::SIGSEGV, kernel).map_err(|e| BarrierError::kernel(NAME, "sigaction(2)", e))?;
         let registration = fault_table::register(libc::SIGSEGV, shared.clone()).ok_or_else(|| too_many_heaps(NAME))?;
         Ok(Mprotect { _registration: registration, shared })
     }
@@ -75,7 +77,10 @@ impl Shared {
                     return Ok(());
                 }
                 Err(e) if errno::of(&e) == libc::ENOMEM && (start..end) != whole => unit = unit.saturating_mul(16),
-                Err(e) => return Err(e),
+                Err(e) => {
+                    self.bits.clear(&(start..end));
+                    return Err(e);
+                }
             }
         }
     }
@@ -84,9 +89,18 @@ impl Shared {
 impl Resolver for Shared {
     fn resolve(&self, address: usize) -> bool {
         let page = address & !(PAGE - 1);
-        self.bits.tracked_range(page).is_some()
-            && self.faults.count(self.bits.is_armed(page))
-            && self.open_up(&(page..page + PAGE)).is_ok()
+        if self.bits.tracked_range(page).is_none() {
+            return false;
+        }
+        if !self.faults.count(self.bits.is_armed(page)) {
+            patience::give_up("SIGSEGV in a page of the heap that is not armed", 0);
+            return false;
+        }
+        let result = patience::with(|| self.open_up(&(page..page + PAGE)));
+        if let Err(errno) = result {
+            patience::give_up("mprotect(2) of an armed page of the heap failed", errno);
+        }
+        result.is_ok()
     }
 }
 

@@ -47,8 +47,8 @@ pub(super) fn register(
         });
     }
     for range in ranges {
-        memory::no_huge_pages(range);
-        uffd::register(&opened.uffd, range).map_err(|error| refused_range(mechanism, range, error))?;
+        memory::no_huge_pages(kernel, range);
+        uffd::register(kernel, &opened.uffd, range).map_err(|error| refused_range(mechanism, range, error))?;
     }
     let unpopulated = opened.features & uffd::FEATURE_WP_UNPOPULATED != 0;
     Ok(Registered {
@@ -61,7 +61,7 @@ pub(super) fn register(
 fn refused_range(mechanism: &'static str, range: &PageRange, error: std::io::Error) -> BarrierError {
     match errno::of(&error) {
         libc::EBUSY => BarrierError::range(mechanism, range, "another userfaultfd has it"),
-        libc::EINVAL | libc::ENOMEM => {
+        libc::EINVAL => {
             BarrierError::range(mechanism, range, "it is not mapped, or of a kind this kernel cannot write-protect")
         }
         _ => BarrierError::kernel(mechanism, "ioctl(UFFDIO_REGISTER)", error),

@@ -12,16 +12,16 @@
 //! handler can be between them: it runs on a mutator, holds back all signals, and a mutator reaches its safepoint only
 //! after the handler returned. (A mutator that the pause does not wait for, because it is in foreign code, must not
 //! write to tracked memory there.) So there is nothing to settle.
+//!
+//! A handler whose request fails cannot give up, the mutator must proceed. Where the kernel is short of memory it tries
+//! again for a second ([`patience`](super::patience)); then it says why on standard error, and the process dies of the fault.
 
 use std::sync::Arc;
 
-use userfaultfd::Uffd;
-
-use super::armed_bits::ArmedBits;
 use super::fault_table::{self, Registration, Resolver};
-use super::registration;
+use super::protector::Protector;
 use super::stripes::FaultCounter;
-use super::{Barrier, PageRange, signals, too_many_heaps};
+use super::{Barrier, PageRange, patience, registration, signals, too_many_heaps};
 use crate::error::BarrierError;
 use crate::layout::PAGE;
 use crate::memory::Backing;
@@ -39,10 +39,8 @@ pub(super) struct Sigbus {
 
 #[derive(Debug)]
 struct Shared {
-    uffd: Uffd,
-    bits: ArmedBits,
+    protector: Protector,
     faults: FaultCounter,
-    skips_unpopulated: bool,
 }
 
 impl Sigbus {
@@ -51,32 +49,35 @@ impl Sigbus {
         ranges: &[PageRange],
         kernel: &Kernel,
     ) -> Result<(Sigbus, Option<String>), BarrierError> {
-        let registered = registration::register(NAME, uffd::FEATURE_SIGBUS, backing, ranges, kernel)?;
-        let shared = Arc::new(Shared {
-            uffd: registered.uffd,
-            bits: ArmedBits::new(ranges).map_err(|e| BarrierError::tables(NAME, e))?,
-            faults: FaultCounter::default(),
-            skips_unpopulated: registered.skips_unpopulated,
-        });
-        signals::install(libc::SIGBUS).map_err(|e| BarrierError::kernel(NAME, "sigaction(2)", e))?;
+        let mut registered = registration::register(NAME, uffd::FEATURE_SIGBUS, backing, ranges, kernel)?;
+        let warning = registered.warning.take();
+        let protector = Protector::new(NAME, registered, ranges, kernel)?;
+        let shared = Arc::new(Shared { protector, faults: FaultCounter::default() });
+        signals::install(libc::SIGBUS, kernel).map_err(|e| BarrierError::kernel(NAME, "sigaction(2)", e))?;
         let registration = fault_table::register(libc::SIGBUS, shared.clone()).ok_or_else(|| too_many_heaps(NAME))?;
-        Ok((Sigbus { _registration: registration, shared }, registered.warning))
+        Ok((Sigbus { _registration: registration, shared }, warning))
     }
 }
 
 impl Resolver for Shared {
     fn resolve(&self, address: usize) -> bool {
         let page = address & !(PAGE - 1);
-        if self.bits.tracked_range(page).is_none() || !self.faults.count(self.bits.is_armed(page)) {
+        let Protector { bits, uffd, kernel, .. } = &self.protector;
+        if bits.tracked_range(page).is_none() {
+            return false;
+        }
+        if !self.faults.count(bits.is_armed(page)) {
+            patience::give_up("SIGBUS in a page of the heap that is not armed", 0);
             return false;
         }
         let pages = page..page + PAGE;
         // Nobody waits for a page in this mode.
-        let unprotected = uffd::unprotect(&self.uffd, pages.clone(), Waiters::LeaveAsleep).is_ok();
-        if unprotected {
-            self.bits.clear(&pages);
+        let result = patience::with(|| uffd::unprotect(kernel, uffd, pages.clone(), Waiters::LeaveAsleep));
+        match result {
+            Ok(()) => bits.clear(&pages),
+            Err(errno) => patience::give_up("ioctl(UFFDIO_WRITEPROTECT) on an armed page of the heap failed", errno),
         }
-        unprotected
+        result.is_ok()
     }
 }
 
@@ -86,54 +87,14 @@ impl Barrier for Sigbus {
     }
 
     fn take_and_arm(&self, range: PageRange, written: &mut dyn FnMut(PageRange)) -> Result<(), BarrierError> {
-        arm_written(NAME, &self.shared.uffd, &self.shared.bits, self.shared.skips_unpopulated, range, written)
+        self.shared.protector.take_and_arm(range, written)
     }
 
     fn disarm(&self, range: PageRange) -> Result<(), BarrierError> {
-        disarm(NAME, &self.shared.uffd, &self.shared.bits, range)
+        self.shared.protector.disarm(range)
     }
 
     fn faults(&self) -> Option<u64> {
         Some(self.shared.faults.sum())
     }
-}
-
-/// The common part of `sync` and `sigbus`: arms the written pages of a range, a run at a time, and reports each run once it is
-/// protected.
-pub(super) fn arm_written(
-    mechanism: &'static str,
-    uffd: &Uffd,
-    bits: &ArmedBits,
-    skips_unpopulated: bool,
-    range: PageRange,
-    written: &mut dyn FnMut(PageRange),
-) -> Result<(), BarrierError> {
-    bits.arm_written(range, |run| {
-        if skips_unpopulated {
-            registration::touch(&run);
-        }
-        if let Err(error) = uffd::protect(uffd, run.clone()) {
-            // Part of the run may be protected. A page that stays so by another error costs a fault and loses nothing.
-            let _ = uffd::unprotect(uffd, run, Waiters::Wake);
-            return Err(BarrierError::kernel(mechanism, "ioctl(UFFDIO_WRITEPROTECT)", error));
-        }
-        written(run);
-        Ok(())
-    })
-}
-
-/// The common part of `sync` and `sigbus`: makes a range written, in the order of a fault.
-pub(super) fn disarm(
-    mechanism: &'static str,
-    uffd: &Uffd,
-    bits: &ArmedBits,
-    range: PageRange,
-) -> Result<(), BarrierError> {
-    if bits.any_armed(&range) {
-        let result = uffd::unprotect(uffd, range.clone(), Waiters::Wake);
-        // Also after an error: a page that stays protected with its bit clear faults once and loses nothing.
-        bits.clear(&range);
-        result.map_err(|error| BarrierError::kernel(mechanism, "ioctl(UFFDIO_WRITEPROTECT)", error))?;
-    }
-    Ok(())
 }

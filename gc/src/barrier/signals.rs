@@ -3,7 +3,9 @@
 //! One handler serves both signals, installed when the first heap needs it and never removed: whoever installs a
 //! handler after us may keep ours to chain to. A fault at an address of a heap of ours is resolved and the instruction
 //! tried again. Everything else goes to whoever was there before, as if we were not:
-//! * a handler, with or without `SA_SIGINFO`, is called with its own signal mask, and may `siglongjmp` away;
+//! * a handler, with or without `SA_SIGINFO`, is called with its own signal mask, and may `siglongjmp` away; one with
+//!   `SA_RESETHAND` is called once, and the next fault finds the default action, as crash reporters rely on that return
+//!   from their handler to die of the fault;
 //! * `SIG_DFL` is put back and the instruction tried again, so that the process dies of the same signal at the same
 //!   place and its core dump shows it;
 //! * `SIG_IGN` does the same for a fault, which the kernel does not let anybody ignore, and nothing for a
@@ -21,13 +23,16 @@
 //! first one, in plain sight.
 
 use std::io;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::fault_table;
-use crate::sys::errno::{self, Preserved};
+use crate::sys::Kernel;
+use crate::sys::errno::Preserved;
 
-/// What was installed before us, for `SIGSEGV` and `SIGBUS`. Set once, before our handler can run.
-static PREVIOUS: [OnceLock<libc::sigaction>; 2] = [const { OnceLock::new() }; 2];
+/// What was installed before us, for `SIGSEGV` and `SIGBUS`; null for the default action. Set before our handler can run,
+/// and never freed, since a handler may be reading it.
+static PREVIOUS: [AtomicPtr<libc::sigaction>; 2] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 2];
 
 /// Signals that report faults of the running instruction.
 const FAULTS: [libc::c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP];
@@ -35,22 +40,23 @@ const FAULTS: [libc::c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, lib
 /// `SEGV_ACCERR`, and `BUS_ADRERR` as well: what a write to a protected page arrives with.
 const PROTECTION_FAULT: libc::c_int = 2;
 
-fn previous(signal: libc::c_int) -> &'static OnceLock<libc::sigaction> {
-    &PREVIOUS[usize::from(signal == libc::SIGBUS)]
+fn index(signal: libc::c_int) -> usize {
+    usize::from(signal == libc::SIGBUS)
 }
 
 /// Installs the handler for `SIGSEGV` or `SIGBUS`, unless it is there already.
-pub(super) fn install(signal: libc::c_int) -> io::Result<()> {
-    static INSTALLING: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
-    if previous(signal).get().is_some() {
+pub(super) fn install(signal: libc::c_int, kernel: &Kernel) -> io::Result<()> {
+    static INSTALLED: Mutex<[bool; 2]> = Mutex::new([false; 2]);
+    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if installed[index(signal)] {
         return Ok(());
     }
-    // SAFETY: sigaction is made of integers and an optional function, for which all zeroes is a value.
-    let (mut ours, mut before): (libc::sigaction, libc::sigaction) = unsafe { std::mem::zeroed() };
     // SAFETY: only asks what is installed.
-    errno::check(unsafe { libc::sigaction(signal, std::ptr::null(), &mut before) })?;
-    let _ = previous(signal).set(before);
+    let before = Box::new(unsafe { kernel.sigaction(signal, None) }?);
+    // Release: the handler finds the action complete. A box that a failed attempt left here is lost, and small.
+    PREVIOUS[index(signal)].store(Box::into_raw(before), Ordering::Release);
+    // SAFETY: sigaction is made of integers and an optional function, for which all zeroes is a value.
+    let mut ours: libc::sigaction = unsafe { std::mem::zeroed() };
     ours.sa_sigaction = handle as *const () as usize;
     ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
     // SAFETY: fills the mask of a sigaction of ours.
@@ -60,7 +66,8 @@ pub(super) fn install(signal: libc::c_int) -> io::Result<()> {
         unsafe { libc::sigdelset(&mut ours.sa_mask, fault) };
     }
     // SAFETY: `handle` has the signature SA_SIGINFO asks for, is async-signal-safe, and hands on what is not ours.
-    errno::check(unsafe { libc::sigaction(signal, &ours, std::ptr::null_mut()) })?;
+    unsafe { kernel.sigaction(signal, Some(&ours)) }?;
+    installed[index(signal)] = true;
     Ok(())
 }
 
@@ -78,14 +85,23 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
 
 /// Does what would have happened without us.
 fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let Some(before) = previous(signal).get() else { return die(signal, false) };
     // SAFETY: the kernel passes a valid siginfo.
     let sent_by_a_process = unsafe { (*info).si_code } <= 0;
+    let place = &PREVIOUS[index(signal)];
+    let found = place.load(Ordering::Acquire);
+    // SAFETY: null, or an action that `install` leaked.
+    let Some(before) = (unsafe { found.as_ref() }) else { return die(signal, sent_by_a_process) };
     match before.sa_sigaction {
         libc::SIG_DFL => return die(signal, sent_by_a_process),
         libc::SIG_IGN if sent_by_a_process => return,
         libc::SIG_IGN => return die(signal, false),
         _ => {}
+    }
+    if before.sa_flags & libc::SA_RESETHAND != 0
+        && place.compare_exchange(found, std::ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_err()
+    {
+        // Another thread's fault is using it up just now.
+        return die(signal, sent_by_a_process);
     }
     adopt_mask(signal, before, context);
     if before.sa_flags & libc::SA_SIGINFO != 0 {

@@ -14,18 +14,19 @@
 //! second thread may write to a page after it was unprotected and before its bit is cleared, without a fault, and stop
 //! at a safepoint; the report of the pause must contain that page. The sleeping thread usually makes the pause wait,
 //! since it sleeps until the bit is clear; but it may be one the pause does not wait for, in a system call that stores
-//! into the page. So [`settle`](Barrier::settle) waits until the fault thread is between two batches. A counter tells:
-//! odd during a batch, even between. The thread makes it odd *before* it reads events, hence before it unprotects
-//! anything. When `settle` finds it even, or changed, every unprotecting that a stopped mutator could have profited
-//! from has had its bit cleared; what the thread does after that concerns writes that have not happened, for all who
-//! may write have stopped.
+//! into the page. So [`settle`](Barrier::settle) waits until the fault thread is between two [`batches`](super::batches).
 //!
 //! # When the fault thread fails
 //!
-//! It can, if the kernel is out of memory or somebody closes our descriptor. Then mutators must not sleep forever. It
+//! It can, if the kernel is out of memory or somebody closes our descriptors. Then mutators must not sleep forever. It
 //! sets a flag, and only then gives the ranges back to the kernel, which wakes everybody and leaves everything
-//! writable. From there writes are not seen; `take_and_arm` looks at the flag before it begins and after it ended, and
-//! says so.
+//! writable; where the kernel refuses that too, it closes the descriptor, which comes to the same. (It puts the eventfd
+//! in its place, so that the number stays ours.) From there writes are not seen; `take_and_arm` looks at the flag before
+//! it begins and after it ended, and says so. A closed descriptor is also found by the last request of each report
+//! ([`protector`](super::protector)), for the kernel may drop the protection before the thread has noticed.
+//!
+//! A thread that is told again and again that there is something to read, and never finds it, counts as failed: a
+//! mutator may be waiting.
 //!
 //! # Privilege
 //!
@@ -33,16 +34,18 @@
 //! `FUTEX_WAKE_OP`) fail with `EFAULT` instead of being served. Opening says so in its reason.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use userfaultfd::{Event, EventBuffer, Uffd};
+use userfaultfd::{Event, EventBuffer};
 
-use super::armed_bits::ArmedBits;
-use super::{Barrier, PageRange, registration, sigbus};
+use super::batches::Batches;
+use super::protector::Protector;
+use super::{Barrier, PageRange, registration};
 use crate::error::BarrierError;
+use crate::fatal::AbortOnUnwind;
 use crate::layout::PAGE;
 use crate::memory::Backing;
 use crate::sys::uffd::{self, Waiters};
@@ -53,6 +56,9 @@ const NAME: &str = "sync";
 /// Events read at a time. More threads than this rarely fault at once.
 const BATCH: usize = 64;
 
+/// Turns of the fault thread in a row that served nobody, after which it counts as failed.
+const FRUITLESS: u32 = 10_000;
+
 #[derive(Debug)]
 pub(super) struct Sync {
     shared: Arc<Shared>,
@@ -61,17 +67,25 @@ pub(super) struct Sync {
 
 #[derive(Debug)]
 struct Shared {
-    uffd: Uffd,
-    bits: ArmedBits,
-    skips_unpopulated: bool,
+    protector: Protector,
     /// An eventfd: readable when the fault thread is to end.
     stop: OwnedFd,
-    /// Odd while the fault thread works on a batch. Written by it alone.
-    batches: AtomicU64,
+    /// What the fault thread works on.
+    batches: Batches,
     /// Faults resolved. Written by the fault thread alone.
     faults: AtomicU64,
     /// The fault thread gave up; writes are not seen any more.
     failed: AtomicBool,
+}
+
+/// What the fault thread finds when it looks up.
+enum Found {
+    /// Faults to serve, probably.
+    Events,
+    /// It is to end.
+    Stop,
+    /// A signal, or nothing.
+    Nothing,
 }
 
 impl Sync {
@@ -80,22 +94,22 @@ impl Sync {
         ranges: &[PageRange],
         kernel: &Kernel,
     ) -> Result<(Sync, Option<String>), BarrierError> {
-        let registered = registration::register(NAME, 0, backing, ranges, kernel)?;
+        let mut registered = registration::register(NAME, 0, backing, ranges, kernel)?;
+        let warning = registered.warning.take();
         let shared = Arc::new(Shared {
-            uffd: registered.uffd,
-            bits: ArmedBits::new(ranges).map_err(|e| BarrierError::tables(NAME, e))?,
-            skips_unpopulated: registered.skips_unpopulated,
-            stop: eventfd().map_err(|e| BarrierError::kernel(NAME, "eventfd(2)", e))?,
-            batches: AtomicU64::new(0),
+            protector: Protector::new(NAME, registered, ranges, kernel)?,
+            stop: kernel.eventfd().map_err(|e| BarrierError::kernel(NAME, "eventfd(2)", e))?,
+            batches: Batches::default(),
             faults: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         });
         let served = shared.clone();
-        let thread = std::thread::Builder::new()
-            .name("pagemark-fault".into())
-            .spawn(move || served.run())
+        let builder = std::thread::Builder::new().name("pagemark-fault".into());
+        let thread = kernel
+            .allow_thread()
+            .and_then(|()| builder.spawn(move || served.run()))
             .map_err(|e| BarrierError::kernel(NAME, "pthread_create(3)", e))?;
-        Ok((Sync { shared, thread: Some(thread) }, registered.warning))
+        Ok((Sync { shared, thread: Some(thread) }, warning))
     }
 
     fn check(&self) -> Result<(), BarrierError> {
@@ -106,94 +120,96 @@ impl Sync {
             mechanism: NAME,
             cause: "the fault thread could not read or resolve an event, and writes are not seen any more".into(),
             remedy:
-                "Look for what closed the userfaultfd or used up the kernel's memory; this heap now collects with its \
-                     mutators stopped."
+                "Look for what closed the userfaultfd or used up the kernel's memory; this heap now traces everything in \
+                 its pauses."
                     .into(),
         })
     }
 }
 
-fn eventfd() -> io::Result<OwnedFd> {
-    // SAFETY: the call makes a new descriptor.
-    let fd = errno::check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) })?;
-    // SAFETY: the kernel just made this descriptor for us, nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
 impl Shared {
     /// The fault thread.
     fn run(&self) {
+        let _abort = AbortOnUnwind;
         hold_back_signals();
         let mut buffer = EventBuffer::new(BATCH);
-        while let Ok(true) = self.wait() {
-            if self.serve(&mut buffer).is_err() {
-                return self.fail();
+        let mut fruitless = 0;
+        while fruitless < FRUITLESS {
+            let served = match self.wait() {
+                Ok(Found::Events) => self.serve(&mut buffer),
+                Ok(Found::Nothing) => Ok(0),
+                Ok(Found::Stop) => return,
+                Err(error) => Err(error),
+            };
+            match served {
+                Ok(0) => fruitless += 1,
+                Ok(_) => fruitless = 0,
+                Err(_) => break,
             }
         }
-        if !self.should_stop() {
-            self.fail();
-        }
+        self.fail();
     }
 
-    /// Sleeps until there are events (true) or the thread is to end (false).
-    fn wait(&self) -> io::Result<bool> {
+    /// Sleeps until there is something to do.
+    fn wait(&self) -> io::Result<Found> {
         let poll = |fd: libc::c_int| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let mut descriptors = [poll(self.uffd.as_raw_fd()), poll(self.stop.as_raw_fd())];
-        loop {
-            // SAFETY: two initialised pollfds.
-            match errno::check(unsafe { libc::poll(descriptors.as_mut_ptr(), 2, -1) }) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(e),
-                Ok(_) if descriptors[1].revents != 0 => return Ok(false),
-                Ok(_) if descriptors[0].revents & !libc::POLLIN != 0 => return Err(io::Error::other("poll")),
-                Ok(_) => return Ok(true),
-            }
+        let mut descriptors = [poll(self.protector.uffd.as_raw_fd()), poll(self.stop.as_raw_fd())];
+        match self.protector.kernel.poll(&mut descriptors, -1) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(Found::Nothing),
+            Err(e) => return Err(e),
+            Ok(_) => {}
         }
-    }
-
-    fn should_stop(&self) -> bool {
-        let mut descriptor = libc::pollfd { fd: self.stop.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: one initialised pollfd.
-        unsafe { libc::poll(&mut descriptor, 1, 0) == 1 }
-    }
-
-    /// Reads and resolves one batch.
-    fn serve(&self, buffer: &mut EventBuffer) -> io::Result<()> {
-        // SeqCst: odd before the first page is unprotected, even after the last bit is cleared, in everybody's eyes.
-        self.batches.fetch_add(1, Ordering::SeqCst);
-        let result = self.resolve_batch(buffer);
-        self.batches.fetch_add(1, Ordering::SeqCst);
-        match result {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
-            result => result,
+        // Anything but "readable", on either, means that the descriptor is not what it was.
+        if descriptors.iter().any(|descriptor| descriptor.revents & !libc::POLLIN != 0) {
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
         }
+        Ok(match descriptors {
+            [_, stop] if stop.revents != 0 => Found::Stop,
+            [events, _] if events.revents != 0 => Found::Events,
+            _ => Found::Nothing,
+        })
     }
 
-    fn resolve_batch(&self, buffer: &mut EventBuffer) -> io::Result<()> {
+    /// Reads and resolves one batch; returns how many faults that were.
+    fn serve(&self, buffer: &mut EventBuffer) -> io::Result<u64> {
         let mut resolved = 0;
-        for event in self.uffd.read_events(buffer).map_err(errno::from_userfaultfd)? {
-            if let Event::Pagefault { addr, .. } = event.map_err(errno::from_userfaultfd)? {
-                let page = addr as usize & !(PAGE - 1);
-                let pages = page..page + PAGE;
-                uffd::unprotect(&self.uffd, pages.clone(), Waiters::LeaveAsleep)?;
-                self.bits.clear(&pages);
-                uffd::wake(&self.uffd, pages)?;
-                resolved += 1;
-            }
-        }
+        let result = self.batches.during(|| self.resolve_batch(buffer, &mut resolved));
         // Relaxed: a number to be told, ordering nothing; only this thread adds to it.
         self.faults.fetch_add(resolved, Ordering::Relaxed);
-        Ok(())
+        match result {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted && resolved == 0 => Ok(0),
+            result => result.map(|()| resolved),
+        }
+    }
+
+    fn resolve_batch(&self, buffer: &mut EventBuffer, resolved: &mut u64) -> io::Result<()> {
+        let Protector { uffd, bits, kernel, .. } = &self.protector;
+        kernel.uffd_read(uffd, buffer, &mut |event| {
+            if let Event::Pagefault { addr, .. } = event {
+                let page = addr as usize & !(PAGE - 1);
+                let pages = page..page + PAGE;
+                uffd::unprotect(kernel, uffd, pages.clone(), Waiters::LeaveAsleep)?;
+                bits.clear(&pages);
+                uffd::wake(kernel, uffd, &pages)?;
+                *resolved += 1;
+            }
+            Ok(())
+        })
     }
 
     /// Lets everybody go on, unseen.
     fn fail(&self) {
+        let Protector { uffd, bits, kernel, .. } = &self.protector;
         // SeqCst, and first: a report that finds the flag clear at its end is complete, because nothing was writable unseen.
         self.failed.store(true, Ordering::SeqCst);
-        for range in self.bits.tracked_ranges() {
-            if uffd::unregister(&self.uffd, &range).is_err() {
-                let _ = uffd::unprotect(&self.uffd, range, Waiters::Wake);
-            }
+        let refused = |range| uffd::unregister(kernel, uffd, &range).map_err(|error| errno::of(&error));
+        match bits.tracked_ranges().try_for_each(refused) {
+            // Closed already, and the number may be somebody else's by now.
+            Ok(()) | Err(libc::EBADF | libc::ENOTTY) => {}
+            // SAFETY: both numbers are ours. What is closed by this is the userfaultfd.
+            Err(_) => unsafe {
+                libc::dup3(self.stop.as_raw_fd(), uffd.as_raw_fd(), libc::O_CLOEXEC);
+            },
         }
     }
 }
@@ -214,22 +230,16 @@ impl Barrier for Sync {
 
     fn take_and_arm(&self, range: PageRange, written: &mut dyn FnMut(PageRange)) -> Result<(), BarrierError> {
         self.check()?;
-        let shared = &self.shared;
-        sigbus::arm_written(NAME, &shared.uffd, &shared.bits, shared.skips_unpopulated, range, written)?;
+        self.shared.protector.take_and_arm(range, written)?;
         self.check()
     }
 
     fn disarm(&self, range: PageRange) -> Result<(), BarrierError> {
-        sigbus::disarm(NAME, &self.shared.uffd, &self.shared.bits, range)
+        self.shared.protector.disarm(range)
     }
 
     fn settle(&self) {
-        let seen = self.shared.batches.load(Ordering::SeqCst);
-        if seen % 2 == 1 {
-            while self.shared.batches.load(Ordering::SeqCst) == seen {
-                std::thread::yield_now();
-            }
-        }
+        self.shared.batches.settle();
     }
 
     fn faults(&self) -> Option<u64> {
@@ -239,11 +249,16 @@ impl Barrier for Sync {
 
 impl Drop for Sync {
     fn drop(&mut self) {
-        let one = 1u64;
-        // SAFETY: writes eight bytes from a live number, which is what an eventfd takes.
-        unsafe { libc::write(self.shared.stop.as_raw_fd(), (&raw const one).cast(), size_of::<u64>()) };
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let told = self.shared.protector.kernel.signal_eventfd(&self.shared.stop);
+        let Some(thread) = self.thread.take() else { return };
+        match told {
+            Err(error) if !thread.is_finished() => {
+                // Nobody would ever wake it. It stays behind, and the descriptor with it; the memory goes all the same.
+                log::warn!("pagemark: write(2) to an eventfd failed: {error}; a fault thread stays behind");
+            }
+            _ => {
+                let _ = thread.join();
+            }
         }
         // The descriptor closes with `shared`, which removes all protection and wakes whoever still sleeps.
     }
@@ -265,7 +280,7 @@ mod tests {
         // Puts a file that is always at its end where the descriptor was; the thread's next read fails.
         let null = std::fs::File::open("/dev/null").unwrap();
         // SAFETY: the test owns the barrier and so its descriptor, and both numbers are open.
-        assert!(unsafe { libc::dup2(null.as_raw_fd(), barrier.shared.uffd.as_raw_fd()) } >= 0);
+        assert!(unsafe { libc::dup2(null.as_raw_fd(), barrier.shared.protector.uffd.as_raw_fd()) } >= 0);
         // SAFETY: the mapping is alive; no reference to it exists.
         unsafe { (mapping.base() as *mut u8).write_volatile(1) };
         while !barrier.shared.failed.load(Ordering::SeqCst) {

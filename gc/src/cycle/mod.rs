@@ -38,6 +38,7 @@ use std::time::{Duration, Instant};
 
 use crate::collector::Shared;
 use crate::config::{Log, Zeal};
+use crate::error::BarrierError;
 use crate::fatal::{AbortOnUnwind, say};
 use crate::layout::PAGE;
 use crate::mark::item::Item;
@@ -302,11 +303,23 @@ impl<'s> Cycle<'s> {
             items.extend(run.step_by(PAGE).map(|page| Item::Page(page).encode()));
         });
         if let Err(error) = taken {
-            log::error!("pagemark[{}] {error}; this cycle rescans everything in its pause", self.shared.config.name());
-            self.blind = true;
+            self.went_blind(&error);
             return (items, true);
         }
         (items, false)
+    }
+
+    /// A scan failed. The first time in a heap it is said aloud, whatever is logged: pauses grow, perhaps for good.
+    fn went_blind(&mut self, error: &BarrierError) {
+        let shared = self.shared;
+        self.blind = true;
+        self.report.blind = true;
+        let line = format!("pagemark[{}] {error}; this cycle rescans everything in its pause", shared.config.name());
+        log::error!("{line}");
+        if shared.stats.snapshot().cycles_blind == 0 {
+            say(&line);
+        }
+        shared.listen(|listener| listener.scan_failed(error));
     }
 
     /// The same, held against the embedder's cards where `oracle` is on.

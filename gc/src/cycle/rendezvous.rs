@@ -8,15 +8,13 @@
 //! own word. Relaxed is enough: the word only says "look"; what to do is then read under the lock, and the lock orders
 //! everything the mutator did before its safepoint with everything the collector does after.
 
-use std::cell::UnsafeCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::heap::local::Local;
 use crate::model::{RootSource, Space};
+use crate::primitive::atomic::{AtomicU8, AtomicU32, Ordering};
+use crate::primitive::{Condvar, Mutex, MutexGuard, UnsafeCell, thread};
 
 /// The poll word: hand over roots and blocks.
 const HANDSHAKE: u32 = 1;
@@ -199,7 +197,7 @@ impl Rendezvous {
         }
         let start = Instant::now();
         self.go_away(party, hand_over);
-        std::thread::sleep(rest);
+        thread::sleep(rest);
         self.come_back(party);
         start.elapsed()
     }
@@ -283,3 +281,6 @@ impl Rendezvous {
 fn running(state: &State) -> bool {
     state.parties.iter().any(|party| party.status() == Status::Running)
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;

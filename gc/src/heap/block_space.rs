@@ -14,13 +14,12 @@
 //! took it from a list (under the lock) for Free and Recyclable, whoever won the exchange for Unswept, the cycle in its pause for Full.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
 
 use super::footprint::Footprint;
 use crate::layout::BLOCK;
 use crate::memory::Mapping;
+use crate::primitive::Mutex;
+use crate::primitive::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 /// See the module documentation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -187,7 +186,9 @@ impl BlockSpace {
         }
         let end = self.high_water();
         loop {
-            let index = self.sweep_cursor.fetch_add(1, Ordering::Relaxed);
+            // Acquire: who gets an index of this turn sees the state that the flip gave the block. With the state before it would pass
+            // the block by, and no other thread gets the index.
+            let index = self.sweep_cursor.fetch_add(1, Ordering::Acquire);
             if index >= end {
                 return None;
             }
@@ -255,7 +256,9 @@ impl BlockSpace {
                 unswept += 1;
             }
         }
-        self.sweep_cursor.store(0, Ordering::Relaxed);
+        // Release: see `take_unswept`. An exchange where a store would do, as loom does not order a store with the sweepers' additions.
+        self.sweep_cursor.swap(0, Ordering::Release);
+        // A sweeper that is away may have won a block already; it counts it off when it gets the lock, hence after this.
         self.unswept.store(unswept, Ordering::Release);
     }
 
@@ -367,3 +370,6 @@ fn pop_adjacent(list: &mut Vec<u32>, most: usize) -> Option<Range<u32>> {
     }
     Some(range)
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;

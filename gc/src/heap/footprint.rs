@@ -3,7 +3,7 @@
 //! A block or page run is *committed* from its first use until it is given back to the system, whether it holds
 //! objects or is free for reuse: what counts here is what the process really occupies.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::primitive::atomic::{AtomicUsize, Ordering};
 
 /// Counts committed bytes against the hard limit. The atomics are counters only; they order nothing else.
 pub struct Footprint {

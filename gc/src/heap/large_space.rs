@@ -7,14 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
+use std::sync::atomic::AtomicU32;
 
 use super::footprint::Footprint;
 use super::metadata::{MARK_MASK, Metadata, START};
 use crate::layout::PAGE;
 use crate::memory::{Mapping, TableMapping};
+use crate::primitive::Mutex;
+use crate::primitive::atomic::{AtomicUsize, Ordering};
 
 /// Free page runs, found by length (best fit) and by place (to coalesce).
 #[derive(Default)]

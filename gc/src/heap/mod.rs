@@ -20,13 +20,16 @@ pub mod poison;
 pub mod sweep;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use crate::barrier::{Barrier, PageRange};
 use crate::error::{BarrierError, MemoryError};
 use crate::layout::{BLOCK, GRANULE, LARGE_THRESHOLD, PAGE, round_up};
 use crate::memory::{Backing, Mapping, TableMapping};
 use crate::model::Space;
+use crate::primitive::atomic::{AtomicBool, AtomicU8, Ordering};
+use crate::primitive::thread;
+use crate::sys::Kernel;
 use block_space::BlockSpace;
 use footprint::Footprint;
 use large_space::LargeSpace;
@@ -84,7 +87,16 @@ pub struct Heap {
 
 impl Heap {
     /// Reserves a heap of at most `limit` bytes of objects; with `poison`, swept memory is filled.
-    pub fn reserve(backing: Backing, limit: usize, poison: bool, name: &str) -> Result<Heap, MemoryError> {
+    ///
+    /// # Errors
+    /// [`MemoryError::Reserve`] where the address space or the limits do not allow it.
+    pub fn reserve(
+        kernel: &Kernel,
+        backing: Backing,
+        limit: usize,
+        poison: bool,
+        name: &str,
+    ) -> Result<Heap, MemoryError> {
         if limit > MAX_LIMIT {
             return Err(MemoryError::Reserve {
                 what: name.to_owned(),
@@ -96,9 +108,9 @@ impl Heap {
         }
         let blocks = round_up(limit, BLOCK);
         let large = 2 * blocks;
-        let mapping = Mapping::new(backing, 2 * (blocks + large), name)?;
+        let mapping = Mapping::on(kernel, backing, 2 * (blocks + large), name)?;
         let base = mapping.base();
-        let table = |bytes: usize, what: &str| TableMapping::new(bytes, &format!("{name} {what}"));
+        let table = |bytes: usize, what: &str| TableMapping::on(kernel, bytes, &format!("{name} {what}"));
         let metadata = Metadata::new(table(mapping.len() / GRANULE + 8, "metadata")?, base);
         let regions = |start: usize| -> Result<Regions, MemoryError> {
             let entries = large / PAGE * 4;
@@ -266,7 +278,10 @@ impl Heap {
     pub fn finish_sweeping(&self) {
         while self.sweep_one() {}
         while self.sweeping() {
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;

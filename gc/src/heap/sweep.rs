@@ -137,6 +137,9 @@ impl Walk {
 }
 
 /// Sweeps one unswept block of `space`, one of the heap's, and lists it. False when none is left.
+///
+/// The live colour is asked for once the block is taken: from then on no cycle starts before it is listed. Asked earlier, by a mutator that is
+/// away and sleeps through a whole cycle in between, the answer would be the colour of the dead.
 pub fn sweep_one(heap: &Heap, space: &BlockSpace) -> bool {
     let Some(index) = space.take_unswept() else { return false };
     let free = sweep_block(heap, space.address(index));

@@ -13,13 +13,13 @@
 //! reported that it let go of it; a worker that panics ends the process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
-
-use crossbeam_deque::{Injector, Steal, Stealer, Worker};
-use parking_lot::{Condvar, Mutex};
 
 use crate::fatal::AbortOnUnwind;
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::deque::{Injector, Steal, Stealer, Worker};
+use crate::primitive::thread::{self, JoinHandle};
+use crate::primitive::{Condvar, Mutex, hint};
+use crate::sys::Kernel;
 
 use super::item::Item;
 use super::tracer::{Marking, Tracer};
@@ -62,7 +62,10 @@ pub struct Team {
 
 impl Team {
     /// A team of `workers`, of which all but the caller of `drain` are threads of their own, named after the heap.
-    pub fn new(workers: usize, name: &str) -> std::io::Result<Team> {
+    ///
+    /// # Errors
+    /// When a thread cannot be started; those that were have ended again.
+    pub fn new(workers: usize, name: &str, kernel: &Kernel) -> std::io::Result<Team> {
         let mut deques: Vec<Worker<Packet>> = (0..workers.max(1)).map(|_| Worker::new_lifo()).collect();
         let shared = Arc::new(Shared {
             injector: Injector::new(),
@@ -76,9 +79,10 @@ impl Team {
         let mut team = Team { shared: shared.clone(), own: Mutex::new(own), helpers: Vec::new() };
         for (i, deque) in deques.into_iter().enumerate() {
             let shared = shared.clone();
-            let builder = std::thread::Builder::new().name(format!("{name} mark {}", i + 1));
+            let builder = thread::Builder::new().name(format!("{name} mark {}", i + 1));
             // On failure `team` is dropped, which stops the helpers that did start.
-            team.helpers.push(builder.spawn(move || helper(&shared, &deque))?);
+            let helper = kernel.allow_thread().and_then(|()| builder.spawn(move || helper(&shared, &deque)));
+            team.helpers.push(helper?);
         }
         Ok(team)
     }
@@ -227,9 +231,9 @@ fn work(shared: &Shared, deque: &Worker<Packet>, tracer: &mut Tracer<'_>) {
             }
             spins += 1;
             if spins > 64 {
-                std::thread::yield_now();
+                thread::yield_now();
             } else {
-                std::hint::spin_loop();
+                hint::spin_loop();
             }
         }
     }

@@ -1,16 +1,15 @@
 //! Advice to the kernel about ranges of ours. All of it is best effort: a kernel that does not know the request
-//! answers `EINVAL`, and nothing but speed or a name in a listing is lost (but see [`unmergeable`]).
+//! answers `EINVAL`, and nothing but speed or a name in a listing is lost. What else may be lost, [`unmergeable`] says.
 
 use std::ffi::CString;
 use std::ops::Range;
 
+use crate::sys::{Kernel, errno};
+
 /// Names an anonymous range in `/proc/self/maps`.
-pub(super) fn name(range: &Range<usize>, name: &str) {
+pub(super) fn name(kernel: &Kernel, range: &Range<usize>, name: &str) {
     let Ok(name) = CString::new(printable(name)) else { return };
-    // SAFETY: naming a range changes nothing but the listing; the kernel copies the string.
-    unsafe {
-        libc::prctl(libc::PR_SET_VMA, libc::PR_SET_VMA_ANON_NAME, range.start, range.len(), name.as_ptr());
-    }
+    let _ = kernel.name_range(range, &name);
 }
 
 /// The name without the characters the kernel refuses, and no longer than it takes.
@@ -18,24 +17,28 @@ pub(super) fn printable(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_graphic() && !"\\`$[]".contains(c) { c } else { ' ' }).take(79).collect()
 }
 
-/// Keeps KSM off the range: merging pages loses their write protection. `EINVAL` means a kernel without KSM.
-pub(super) fn unmergeable(range: &Range<usize>) {
-    advise(range, libc::MADV_UNMERGEABLE);
+/// Keeps KSM off the range: merging pages loses their write protection. `EINVAL` means a kernel without KSM; any other
+/// refusal leaves the range as it was, which is unmergeable unless the process asked for merging wholesale
+/// (`PR_SET_MEMORY_MERGE`), and is told.
+pub(super) fn unmergeable(kernel: &Kernel, range: &Range<usize>) {
+    if let Err(error) = kernel.unmergeable(range)
+        && errno::of(&error) != libc::EINVAL
+    {
+        crate::fatal::say(&format!(
+            "pagemark: madvise(MADV_UNMERGEABLE) failed: {error}; a process that asks for its memory to be merged \
+             (PR_SET_MEMORY_MERGE) may lose writes under `sync` and `sigbus`"
+        ));
+    }
 }
 
 /// Keeps huge pages off the range.
-pub(crate) fn no_huge_pages(range: &Range<usize>) {
-    advise(range, libc::MADV_NOHUGEPAGE);
+pub(crate) fn no_huge_pages(kernel: &Kernel, range: &Range<usize>) {
+    let _ = kernel.no_huge_pages(range);
 }
 
 /// Gives the pages of the range their memory, writable.
-pub(super) fn populate(range: &Range<usize>) {
-    advise(range, libc::MADV_POPULATE_WRITE);
-}
-
-fn advise(range: &Range<usize>, advice: libc::c_int) {
-    // SAFETY: none of the advice above changes what the range contains.
-    unsafe { libc::madvise(range.start as *mut libc::c_void, range.len(), advice) };
+pub(super) fn populate(kernel: &Kernel, range: &Range<usize>) {
+    let _ = kernel.populate(range);
 }
 
 #[cfg(test)]

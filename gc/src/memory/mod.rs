@@ -39,6 +39,7 @@ pub use table::TableMapping;
 
 use crate::error::MemoryError;
 use crate::layout::PAGE;
+use crate::sys::Kernel;
 
 /// Heap ranges start at multiples of this: a huge page, and so a multiple of a block.
 pub const ALIGNMENT: usize = 2 << 20;
@@ -50,6 +51,7 @@ const _: () = assert!(ALIGNMENT.is_multiple_of(crate::layout::BLOCK), "a heap ra
 pub struct Mapping {
     range: Range<usize>,
     kind: Kind,
+    kernel: Kernel,
 }
 
 #[derive(Debug)]
@@ -67,16 +69,24 @@ impl Mapping {
     /// # Errors
     /// [`MemoryError::Reserve`] where the address space or the limits do not allow it.
     pub fn new(backing: Backing, bytes: usize, name: &str) -> Result<Mapping, MemoryError> {
+        Mapping::on(&Kernel::real(), backing, bytes, name)
+    }
+
+    /// The same on a kernel that may refuse.
+    ///
+    /// # Errors
+    /// As [`Mapping::new`].
+    pub fn on(kernel: &Kernel, backing: Backing, bytes: usize, name: &str) -> Result<Mapping, MemoryError> {
         let bytes = crate::layout::round_up(bytes.max(1), PAGE);
         let kind = match backing {
-            Backing::Anon => Kind::Anon(anon::Anon::new(bytes, name)?),
-            Backing::Shmem => Kind::Shmem(shmem::Shmem::new(bytes, name)?),
+            Backing::Anon => Kind::Anon(anon::Anon::new(kernel, bytes, name)?),
+            Backing::Shmem => Kind::Shmem(shmem::Shmem::new(kernel, bytes, name)?),
         };
         let base = match &kind {
             Kind::Anon(memory) => memory.base(),
             Kind::Shmem(memory) => memory.base(),
         };
-        Ok(Mapping { range: base..base + bytes, kind })
+        Ok(Mapping { range: base..base + bytes, kind, kernel: kernel.clone() })
     }
 
     /// First address.
@@ -128,24 +138,28 @@ impl Mapping {
     /// contents are unspecified then.
     pub fn release(&self, range: Range<usize>) -> Result<(), MemoryError> {
         self.check(&range)?;
-        match &self.kind {
-            Kind::Anon(_) => anon::release(&range),
-            Kind::Shmem(memory) => memory.release(range.start - self.range.start, &range),
+        let released = match &self.kind {
+            Kind::Anon(_) => anon::release(&self.kernel, &range),
+            Kind::Shmem(memory) => memory.release(&self.kernel, range.start - self.range.start, &range),
+        };
+        if let Err(error) = &released {
+            log::warn!("pagemark: {error}; it is kept for reuse");
         }
+        released
     }
 
     /// Gives whole pages their memory now, in one call instead of a fault each (Linux 5.14). A hint: where the
     /// kernel cannot, the faults come later.
     pub fn populate(&self, range: Range<usize>) {
         if self.check(&range).is_ok() {
-            madvise::populate(&range);
+            madvise::populate(&self.kernel, &range);
         }
     }
 
     /// Keeps the kernel from backing this part with huge pages. A hint.
     pub fn forbid_huge_pages(&self, range: Range<usize>) {
         if self.check(&range).is_ok() {
-            madvise::no_huge_pages(&range);
+            madvise::no_huge_pages(&self.kernel, &range);
         }
     }
 

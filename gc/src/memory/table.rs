@@ -6,6 +6,7 @@
 use super::reserve::Reservation;
 use crate::error::MemoryError;
 use crate::layout::{PAGE, round_up};
+use crate::sys::Kernel;
 
 /// A zeroed range of memory for metadata. Unmapped when dropped.
 #[derive(Debug)]
@@ -20,7 +21,16 @@ impl TableMapping {
     /// # Errors
     /// [`MemoryError::Reserve`] where the address space or the limits do not allow it.
     pub fn new(bytes: usize, name: &str) -> Result<TableMapping, MemoryError> {
-        let memory = Reservation::new(round_up(bytes.max(1), PAGE), PAGE, libc::PROT_READ | libc::PROT_WRITE, name)?;
+        TableMapping::on(&Kernel::real(), bytes, name)
+    }
+
+    /// The same on a kernel that may refuse.
+    ///
+    /// # Errors
+    /// As [`TableMapping::new`].
+    pub fn on(kernel: &Kernel, bytes: usize, name: &str) -> Result<TableMapping, MemoryError> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let memory = Reservation::new(kernel, round_up(bytes.max(1), PAGE), PAGE, protection, name)?;
         Ok(TableMapping { memory, bytes })
     }
 

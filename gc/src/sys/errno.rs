@@ -16,6 +16,25 @@ pub fn of(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EIO)
 }
 
+/// What would help against an error that says nothing but its number, as a sentence.
+pub fn remedy(errno: i32) -> &'static str {
+    match errno {
+        libc::EMFILE | libc::ENFILE => "Raise the limit on open files (ulimit -n, fs.file-max), or close some",
+        libc::ENOMEM => {
+            "The kernel is short of memory, or the process has as many mappings as vm.max_map_count allows: free memory, \
+             or raise the limit (cgroup, sysctl)"
+        }
+        libc::EAGAIN => "Raise the limit on threads (ulimit -u, the cgroup's pids.max, kernel.threads-max)",
+        libc::EPERM | libc::EACCES | libc::ENOSYS => {
+            "A system call filter (seccomp) or a missing privilege stands in the way: allow the call"
+        }
+        libc::EBADF | libc::ENOTTY => {
+            "Somebody closed a descriptor of the collector's: look for close_range(2) or closefrom(3)"
+        }
+        _ => "Nothing is known to help: the system log may say more",
+    }
+}
+
 /// The error of crate `userfaultfd` as an `io::Error`. Allocates only for errors that carry no errno.
 pub fn from_userfaultfd(error: userfaultfd::Error) -> io::Error {
     match error {

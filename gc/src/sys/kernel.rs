@@ -1,27 +1,38 @@
-//! The calls a kernel may refuse, and a way to make it refuse them.
+//! Every system call the collector makes, and a way to make each of them fail.
 //!
 //! Which barrier works depends on the kernel's version, on privileges, on what a container's system call filter lets
-//! through, and on limits. A test machine has one of each. So the handful of calls whose refusal changes what the
-//! collector does go through a [`Kernel`], and a test gives it [`Denials`]: "userfaultfd(2) fails with EPERM", "the
-//! kernel has no `WP_ASYNC`". A denial is answered before the kernel is asked; everything not denied is real, so that what
+//! through, and on limits; and any call may fail one day, for want of memory. A test machine has one of each and enough
+//! of everything. So the calls go through a [`Kernel`], and a test gives it [`Denials`], what another kernel lacks:
+//! "userfaultfd(2) fails with EPERM", "there is no `WP_ASYNC`"; or a [`FaultPlan`], what goes wrong at some moment: "the
+//! third scan from now fails with ENOMEM". Both answer before the kernel is asked; everything else is real, so that what
 //! is tested is the real fallback on the real kernel, not a mock of it.
 //!
-//! A `Kernel` is a value, copied into each barrier: two heaps of one process can live on different "kernels".
+//! A `Kernel` is a value, kept by each heap and each of its parts: two heaps of one process can live on different
+//! "kernels". Without a plan, the cost of a plan is one test of a pointer beside a system call.
+//!
+//! Not here, because they cannot fail in a way that matters: closing, yielding, sleeping, asking for the size of a page or of the
+//! memory, and what Rust's locks and channels do.
+
+mod faults;
+mod memory;
+mod watching;
 
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+
+pub use faults::{Call, FaultPlan, Outcome, When};
 
 use super::errno;
-use super::pagemap::ScanArguments;
 use super::uffd::ApiArguments;
 
 /// The running kernel, less what a test denies.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Kernel {
     denials: Denials,
+    plan: Option<Arc<FaultPlan>>,
 }
 
 /// What a test makes the kernel refuse. The default denies nothing.
@@ -52,7 +63,27 @@ impl Kernel {
 
     /// The running kernel, less what is denied.
     pub fn denying(denials: Denials) -> Kernel {
-        Kernel { denials }
+        Kernel { denials, plan: None }
+    }
+
+    /// The running kernel, whose calls fail as the plan says.
+    pub fn failing(plan: &Arc<FaultPlan>) -> Kernel {
+        Kernel { denials: Denials::default(), plan: Some(plan.clone()) }
+    }
+
+    /// How the call that is about to be made fails, if it does.
+    #[inline]
+    fn outcome(&self, call: Call) -> Option<Outcome> {
+        self.plan.as_ref()?.next(call)
+    }
+
+    /// The same for calls that are done or not done, and nothing between.
+    #[inline]
+    fn ask(&self, call: Call) -> io::Result<()> {
+        match self.outcome(call) {
+            Some(Outcome::Fails(errno) | Outcome::HalfDone(errno)) => Err(io::Error::from_raw_os_error(errno)),
+            Some(Outcome::Short) | None => Ok(()),
+        }
     }
 
     /// The release of the running kernel, as `uname -r` prints it.
@@ -70,6 +101,7 @@ impl Kernel {
     /// `userfaultfd(2)`.
     pub(crate) fn userfaultfd(&self, flags: libc::c_int) -> io::Result<OwnedFd> {
         deny(self.denials.userfaultfd)?;
+        self.ask(Call::Userfaultfd)?;
         self.deny_full_privilege(flags)?;
         // SAFETY: the call takes flags only and makes a new descriptor.
         let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, flags) };
@@ -83,6 +115,7 @@ impl Kernel {
         /// `_IO(0xAA, 0)`.
         const USERFAULTFD_IOC_NEW: libc::c_ulong = 0xAA00;
         deny(self.denials.userfaultfd_device)?;
+        self.ask(Call::Userfaultfd)?;
         self.deny_full_privilege(flags)?;
         let device = File::options().read(true).write(true).open("/dev/userfaultfd")?;
         // SAFETY: this request takes the flags as a number and makes a new descriptor.
@@ -100,38 +133,10 @@ impl Kernel {
         /// `_IOWR(0xAA, 0x3F, struct uffdio_api)`.
         const UFFDIO_API: libc::c_ulong = 0xC018_AA3F;
         deny((arguments.features & self.denials.features != 0).then_some(libc::EINVAL))?;
+        self.ask(Call::UffdApi)?;
         // SAFETY: ApiArguments is laid out as struct uffdio_api, which this request reads and writes.
         errno::check(unsafe { libc::ioctl(fd.as_raw_fd(), UFFDIO_API as _, arguments as *mut ApiArguments) })?;
         arguments.features &= !self.denials.features;
-        Ok(())
-    }
-
-    /// Opens this process's page map, read only.
-    pub(crate) fn open_pagemap(&self) -> io::Result<File> {
-        deny(self.denials.pagemap_open)?;
-        File::open("/proc/self/pagemap")
-    }
-
-    /// `PAGEMAP_SCAN`. Returns how many elements of the vector were filled.
-    ///
-    /// # Safety
-    /// `arguments.vec` must point to `vec_len` writable regions.
-    pub(crate) unsafe fn pagemap_scan(&self, pagemap: &File, arguments: &mut ScanArguments) -> io::Result<usize> {
-        /// `_IOWR('f', 16, struct pm_scan_arg)`.
-        const PAGEMAP_SCAN: libc::c_ulong = 0xC060_6610;
-        deny(self.denials.pagemap_scan)?;
-        // SAFETY: ScanArguments is laid out as struct pm_scan_arg, and the caller vouches for its vector.
-        let filled = unsafe { libc::ioctl(pagemap.as_raw_fd(), PAGEMAP_SCAN as _, arguments as *mut ScanArguments) };
-        Ok(errno::check(filled)? as usize)
-    }
-
-    /// Makes pages writable, or read-only. Async-signal-safe.
-    pub(crate) fn mprotect(&self, range: Range<usize>, writable: bool) -> io::Result<()> {
-        deny((range.len() < self.denials.mprotect_below).then_some(libc::ENOMEM))?;
-        let protection = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
-        // SAFETY: the range is heap memory (callers check it against the tracked ranges), which stays readable, and
-        // a write to which is meant to fault while it is armed.
-        errno::check(unsafe { libc::mprotect(range.start as *mut libc::c_void, range.len(), protection) })?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What the collector asks of Linux, one file a subject.
 //!
-//! * [`kernel`]: every call that may be refused goes through a [`Kernel`], so that a test can make each refusal happen.
+//! * [`kernel`]: every call goes through a [`Kernel`], so that a test can make each fail.
 //! * [`uffd`]: opening a userfaultfd with the least privilege that serves, and protecting ranges with it.
 //! * [`pagemap`]: `PAGEMAP_SCAN`, which reads and re-arms write protection in one pass.
 //! * [`errno`]: the thread's last error, from crates and in signal handlers.
@@ -14,4 +14,4 @@ pub mod limits;
 pub mod pagemap;
 pub mod uffd;
 
-pub use kernel::{Denials, Kernel};
+pub use kernel::{Call, Denials, FaultPlan, Kernel, Outcome, When};

@@ -113,7 +113,7 @@ impl Pagemap {
     /// Opens the page map and makes sure it can scan.
     pub fn open(kernel: &Kernel) -> Result<Pagemap, Refused> {
         let file = kernel.open_pagemap().map_err(Refused::Open)?;
-        let pagemap = Pagemap { file, kernel: *kernel };
+        let pagemap = Pagemap { file, kernel: kernel.clone() };
         // A scan of nothing is answered by every kernel that has the request.
         pagemap.scan(0..0, &mut []).map_err(Refused::Scan)?;
         Ok(pagemap)

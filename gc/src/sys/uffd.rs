@@ -10,7 +10,7 @@
 //! tells nothing. So features are read from a first descriptor, which is closed again, and those wanted that exist are
 //! asked for on a second.
 //!
-//! Crate `userfaultfd` does the rest. It cannot do the above: it gives up where the device is not permitted, and its
+//! Crate `userfaultfd` does the rest, called through [`Kernel`]. It cannot do the above: it gives up where the device is not permitted, and its
 //! feature flags end before `WP_ASYNC`.
 //!
 //! Protecting is an ioctl on a range, which may be told to try again (`EAGAIN`, while another thread changes the
@@ -22,7 +22,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
-use userfaultfd::{IoctlFlags, RegisterMode, Uffd};
+use userfaultfd::{IoctlFlags, Uffd};
 
 use super::errno;
 use super::kernel::Kernel;
@@ -150,16 +150,14 @@ fn open_descriptor(kernel: &Kernel) -> io::Result<(OwnedFd, bool)> {
 ///
 /// # Errors
 /// `EBUSY` where another userfaultfd has the range, `EINVAL` where its kind of memory cannot be write-protected.
-pub fn register(uffd: &Uffd, range: &Range<usize>) -> io::Result<()> {
-    let ioctls = uffd
-        .register_with_mode(range.start as *mut libc::c_void, range.len(), RegisterMode::WRITE_PROTECT)
-        .map_err(errno::from_userfaultfd)?;
+pub fn register(kernel: &Kernel, uffd: &Uffd, range: &Range<usize>) -> io::Result<()> {
+    let ioctls = kernel.uffd_register(uffd, range)?;
     if ioctls.contains(IoctlFlags::WRITE_PROTECT) { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EINVAL)) }
 }
 
 /// Takes the range from the descriptor: nothing in it is protected any more, and all who wait on it go on.
-pub fn unregister(uffd: &Uffd, range: &Range<usize>) -> io::Result<()> {
-    uffd.unregister(range.start as *mut libc::c_void, range.len()).map_err(errno::from_userfaultfd)
+pub fn unregister(kernel: &Kernel, uffd: &Uffd, range: &Range<usize>) -> io::Result<()> {
+    kernel.uffd_unregister(uffd, range)
 }
 
 /// Whether threads that wait for a page to become writable are woken with it.
@@ -172,23 +170,26 @@ pub enum Waiters {
 }
 
 /// Write-protects a registered range. On an error part of it may be protected.
-pub fn protect(uffd: &Uffd, range: Range<usize>) -> io::Result<()> {
-    over_mappings(range, &|part| uffd.write_protect(part.start as *mut libc::c_void, part.len()))
+pub fn protect(kernel: &Kernel, uffd: &Uffd, range: Range<usize>) -> io::Result<()> {
+    over_mappings(range, &|part| kernel.uffd_protect(uffd, part))
 }
 
 /// Makes a registered range writable. On an error part of it may be. Async-signal-safe.
-pub fn unprotect(uffd: &Uffd, range: Range<usize>, waiters: Waiters) -> io::Result<()> {
+pub fn unprotect(kernel: &Kernel, uffd: &Uffd, range: Range<usize>, waiters: Waiters) -> io::Result<()> {
     let wake = waiters == Waiters::Wake;
-    over_mappings(range, &|part| uffd.remove_write_protection(part.start as *mut libc::c_void, part.len(), wake))
+    over_mappings(range, &|part| kernel.uffd_unprotect(uffd, part, wake))
 }
 
 /// Wakes the threads that wait on a page of the range.
-pub fn wake(uffd: &Uffd, range: Range<usize>) -> io::Result<()> {
-    retrying(&|| uffd.wake(range.start as *mut libc::c_void, range.len()))
+///
+/// # Errors
+/// Whatever the descriptor's number stands for now is not a userfaultfd: somebody closed it.
+pub fn wake(kernel: &Kernel, uffd: &Uffd, range: &Range<usize>) -> io::Result<()> {
+    retrying(&|| kernel.uffd_wake(uffd, range))
 }
 
 /// Applies `request` to the range, or to each half of it where the kernel wants one mapping at a time.
-fn over_mappings(range: Range<usize>, request: &dyn Fn(Range<usize>) -> userfaultfd::Result<()>) -> io::Result<()> {
+fn over_mappings(range: Range<usize>, request: &dyn Fn(Range<usize>) -> io::Result<()>) -> io::Result<()> {
     match retrying(&|| request(range.clone())) {
         Err(e) if errno::of(&e) == libc::ENOENT && range.len() > PAGE => {
             let middle = range.start + (range.len() / PAGE / 2) * PAGE;
@@ -199,13 +200,18 @@ fn over_mappings(range: Range<usize>, request: &dyn Fn(Range<usize>) -> userfaul
     }
 }
 
-fn retrying(request: &dyn Fn() -> userfaultfd::Result<()>) -> io::Result<()> {
+/// How often a request is made again that is told to try again. Who holds it up changes the address space, and is done
+/// long before; a request that never gets anywhere must become an error, not a thread that turns round for ever.
+const TRIES: usize = 10_000;
+
+fn retrying(request: &dyn Fn() -> io::Result<()>) -> io::Result<()> {
+    let mut tries = 0;
     loop {
         let Err(error) = request() else { return Ok(()) };
-        let error = errno::from_userfaultfd(error);
+        tries += 1;
         match errno::of(&error) {
+            _ if tries >= TRIES => return Err(error),
             libc::EINTR => {}
-            // Another thread is changing the address space and will be done soon.
             libc::EAGAIN => std::thread::yield_now(),
             _ => return Err(error),
         }
@@ -271,15 +277,12 @@ mod tests {
 
     #[test]
     fn a_range_of_several_mappings_is_protected_piece_by_piece() {
-        if open(&Kernel::real(), FEATURE_WP).is_err() {
-            return eprintln!("skipped: no userfaultfd here");
-        }
         let seen = std::cell::RefCell::new(Vec::new());
         // A kernel that takes only ranges within 0..3 pages or within 3..8 pages.
         let border = 3 * PAGE;
         let result = over_mappings(0..8 * PAGE, &|part| {
             if part.start < border && part.end > border {
-                return Err(fails_with_enoent());
+                return Err(io::Error::from_raw_os_error(libc::ENOENT));
             }
             seen.borrow_mut().push(part);
             Ok(())
@@ -291,11 +294,11 @@ mod tests {
         assert!(seen.windows(2).all(|w| w[0].end == w[1].start), "{seen:?}");
     }
 
-    /// The crate's error for `ENOENT`, made by protecting memory no descriptor has.
-    fn fails_with_enoent() -> userfaultfd::Error {
-        let opened = open(&Kernel::real(), FEATURE_WP).expect("a userfaultfd");
-        let page = Box::new([0u8; 2 * PAGE]);
-        let start = (page.as_ptr() as usize).next_multiple_of(PAGE);
-        opened.uffd.write_protect(start as *mut libc::c_void, PAGE).unwrap_err()
+    #[test]
+    fn a_request_that_is_always_to_be_tried_again_fails_in_the_end() {
+        for errno in [libc::EAGAIN, libc::EINTR] {
+            let error = retrying(&|| Err(io::Error::from_raw_os_error(errno))).unwrap_err();
+            assert_eq!(errno::of(&error), errno);
+        }
     }
 }

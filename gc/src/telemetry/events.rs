@@ -12,7 +12,8 @@
 //! A stop-the-world cycle has only `cycle_started`, `mutators_stopped`, `roots_traced`, `pause_ended` and `cycle_ended`:
 //! it marks between the third and the fourth. `heap_created` comes before everything else.
 //! `memory_released` and `mutator_stalled` may come at any time and from any thread; a stall is reported by the thread
-//! that stalled, once it goes on.
+//! that stalled, once it goes on. `scan_failed` comes before the step in whose scan the kernel refused; the steps that
+//! need to know what was written are then left out.
 //!
 //! **What a callback may do.** While `mutators_stopped` and `roots_traced` run every mutator waits, so what they do is
 //! part of the pause; `pause_ended` is called when mutators already run again. No callback may allocate in a
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use super::report::CycleReport;
 use crate::barrier::Mechanism;
+use crate::error::BarrierError;
 use crate::memory::Backing;
 
 /// Hears what a heap does. Every callback does nothing unless it is overridden; `()` overrides none.
@@ -43,6 +45,8 @@ pub trait EventListener: Send + Sync {
     fn marking_done(&self) {}
     /// A concurrent round took the dirty pages, armed them again and rescanned them.
     fn round_done(&self, round: &Round) {}
+    /// The barrier could not say what was written, and why: this cycle rescans every page in its pause.
+    fn scan_failed(&self, error: &BarrierError) {}
     /// The last mutator stopped, `time_to_stop` after all were asked to.
     fn mutators_stopped(&self, time_to_stop: Duration) {}
     /// In the pause, the roots of every mutator and of the heap were traced; what they lead to is marked next.

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! (One line; folded here.) The fields are always there and always in this order, so that a line can be read by a
-//! script. What is not known is `-`. Only at the very end something may be added, and only when it is not zero: the
-//! time spent waiting for the sweep of the cycle before, and the failures of verification. Sizes are powers of 1024
+//! script. What is not known is `-`. Only at the very end something may be added, and only when there is something to
+//! say: the time spent waiting for the sweep of the cycle before, that the cycle was blind (a scan failed, and every
+//! page was rescanned in the pause), and the failures of verification. Sizes are powers of 1024
 //! as in the configuration: `1.0M` is 1,048,576 bytes. Times are milliseconds of wall time on the thread that runs
 //! the cycle.
 //!
@@ -55,6 +56,8 @@ pub struct CycleReport {
     pub allocated_during: u64,
     /// How long mutators stalled while the cycle ran, added up over all of them; pauses are not stalls.
     pub mutator_stall: Duration,
+    /// The barrier could not say what was written, so every page was rescanned in the pause.
+    pub blind: bool,
     /// Reachable objects that verification found unmarked.
     pub verify_failures: u64,
 }
@@ -118,6 +121,9 @@ impl CycleReport {
         if phases.sweep_wait > Duration::from_micros(5) {
             line += &format!("; sweep wait {:.2} ms", ms(phases.sweep_wait));
         }
+        if self.blind {
+            line += "; BLIND";
+        }
         if self.verify_failures > 0 {
             line += &format!("; VERIFY FAILURES {}", self.verify_failures);
         }
@@ -171,6 +177,7 @@ mod tests {
             objects_marked: 3_000_000,
             allocated_during: 5 << 20,
             mutator_stall: Duration::ZERO,
+            blind: false,
             verify_failures: 0,
         }
     }
@@ -192,11 +199,12 @@ mod tests {
         report.kind = CycleKind::StopTheWorld;
         report.reason = Reason::OutOfMemory;
         report.phases.sweep_wait = Duration::from_millis(2);
+        report.blind = true;
         report.verify_failures = 3;
         let line = report.log_line();
         assert!(line.contains("gc 12 stop-the-world (out of memory) "), "{line}");
         assert!(line.contains(" in 95.1 ms: "), "{line}");
-        assert!(line.ends_with("; faults -; stall 0.00 ms; sweep wait 2.00 ms; VERIFY FAILURES 3"), "{line}");
+        assert!(line.ends_with("; faults -; stall 0.00 ms; sweep wait 2.00 ms; BLIND; VERIFY FAILURES 3"), "{line}");
         assert!(!line.contains('\n'));
     }
 

@@ -38,6 +38,7 @@ struct Totals {
     times_to_stop: Times,
     cycles: u64,
     cycles_stw: u64,
+    cycles_blind: u64,
     cycle_time: Duration,
     allocated_bytes: u64,
     peak_heap_bytes: u64,
@@ -61,6 +62,7 @@ impl Stats {
             times_to_stop: Times::new(),
             cycles: 0,
             cycles_stw: 0,
+            cycles_blind: 0,
             cycle_time: Duration::ZERO,
             allocated_bytes: 0,
             peak_heap_bytes: 0,
@@ -85,6 +87,7 @@ impl Stats {
         totals.times_to_stop.record(report.phases.time_to_stop);
         totals.cycles += 1;
         totals.cycles_stw += u64::from(report.kind == CycleKind::StopTheWorld);
+        totals.cycles_blind += u64::from(report.blind);
         totals.cycle_time += report.phases.total();
         totals.peak_heap_bytes = totals.peak_heap_bytes.max(report.heap_before).max(report.heap_after);
         totals.live_bytes_last = report.live_bytes;
@@ -128,6 +131,7 @@ impl Stats {
             backing: self.backing.name().to_string(),
             cycles: totals.cycles,
             cycles_stw: totals.cycles_stw,
+            cycles_blind: totals.cycles_blind,
             pause_us: totals.pauses.distribution(),
             time_to_stop_us: totals.times_to_stop.distribution(),
             total_pause_ms: milliseconds(totals.pauses.total),
@@ -217,6 +221,7 @@ mod tests {
         stats.record_cycle(&cycle(Duration::from_micros(100)));
         let second = CycleReport {
             kind: CycleKind::StopTheWorld,
+            blind: true,
             heap_before: 90,
             heap_after: 400,
             live_bytes: 30,
@@ -228,7 +233,8 @@ mod tests {
         stats.record_cycle(&second);
         stats.record_cycle(&CycleReport { faults: Some(6), ..cycle(Duration::from_micros(200)) });
         let summary = stats.snapshot();
-        assert_eq!((summary.cycles, summary.cycles_stw, summary.pause_us.count), (3, 1, 3));
+        assert_eq!((summary.cycles, summary.cycles_stw, summary.cycles_blind), (3, 1, 1));
+        assert_eq!(summary.pause_us.count, 3);
         assert_eq!((summary.total_pause_ms, summary.total_cycle_ms), (0.6, 3.66));
         assert_eq!((summary.peak_heap_bytes, summary.live_bytes_last), (400, 50));
         assert_eq!((summary.pages_armed, summary.pages_dirty, summary.pages_residual), (30, 12, 3));

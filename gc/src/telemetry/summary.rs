@@ -22,6 +22,8 @@ pub struct Summary {
     pub cycles: u64,
     /// Those of them that had mutators stopped from beginning to end.
     pub cycles_stw: u64,
+    /// Those of them in which a scan failed, so that every page was rescanned in the pause.
+    pub cycles_blind: u64,
     /// Pauses: from the last mutator's stop until all were let go; in microseconds.
     pub pause_us: Distribution,
     /// Times from asking mutators to stop until the last of them had; in microseconds.

@@ -16,6 +16,7 @@ use crate::barrier::{Barrier, PageRange};
 use crate::error::BarrierError;
 use crate::heap::{Heap, Regions};
 use crate::layout::PAGE;
+use crate::sys::Kernel;
 
 /// The cards of one heap.
 pub struct Oracle {
@@ -24,8 +25,8 @@ pub struct Oracle {
 
 impl Oracle {
     /// Cards for the tracked range.
-    pub fn open(tracked: &PageRange) -> Result<Oracle, BarrierError> {
-        Ok(Oracle { cards: Cards::open(std::slice::from_ref(tracked))? })
+    pub fn open(tracked: &PageRange, kernel: &Kernel) -> Result<Oracle, BarrierError> {
+        Ok(Oracle { cards: Cards::open(std::slice::from_ref(tracked), kernel)? })
     }
 
     /// The table that the embedder's store function marks.

@@ -2,9 +2,13 @@
 
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
-use std::process::{Command, Output};
+#[path = "../../../tests/support/child.rs"]
+mod child;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
+#[allow(unused_imports, reason = "each test file uses a part of this")]
+pub use child::{in_child, succeeds_in_child};
 use pagemark_gc::barrier::{self, Mechanism, Opened, PageRange};
 use pagemark_gc::error::BarrierError;
 pub use pagemark_gc::layout::PAGE;
@@ -95,32 +99,4 @@ pub fn each_backing(mechanism: Mechanism, pages: usize, kernel: &Kernel, check: 
             Err(error) => eprintln!("skipped {what}: {error}"),
         }
     }
-}
-
-/// The exit code of a child whose body ran to its end.
-const DONE: i32 = 99;
-
-/// Runs `body` in a process of its own: this test, started again. `test` is the name of the calling test.
-pub fn in_child(test: &str, body: impl FnOnce()) -> Output {
-    const MARK: &str = "PAGEMARK_TEST_CHILD";
-    if std::env::var(MARK).as_deref() == Ok(test) {
-        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: a child that is meant to die leaves no core behind.
-        unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) };
-        body();
-        std::process::exit(DONE);
-    }
-    let output = Command::new(std::env::current_exe().expect("the test's own path"))
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(MARK, test)
-        .output()
-        .expect("the test starts again");
-    eprint!("{}", String::from_utf8_lossy(&output.stderr));
-    output
-}
-
-/// Like [`in_child`], for a body that must end well.
-pub fn succeeds_in_child(test: &str, body: impl FnOnce()) {
-    let output = in_child(test, body);
-    assert_eq!(output.status.code(), Some(DONE), "{test}: the child ended with {}", output.status);
 }

@@ -1,0 +1,82 @@
+//! What `sync` and `sigbus` have in common once they are open: a userfaultfd that protects, and a bit a page.
+//!
+//! Arming and disarming follow the order argued in [`armed_bits`](super::armed_bits). What is added here is what happens
+//! when the kernel refuses.
+//!
+//! *Protecting a run fails half-way.* The run is made writable again and counts as written, so the part that was
+//! protected is not believed to be armed; and the caller is told, because what it has been reported so far is not all.
+//! Should making it writable fail as well, some pages stay protected with their bits clear: a fault each, and nothing lost.
+//!
+//! *Making writable fails in `disarm`.* The same state, and as harmless.
+//!
+//! *Somebody closed our descriptor*, as programs do that close all they do not know before they start another. The
+//! kernel then drops all protection, but the bits still say armed: writes would be lost in silence. So a report ends
+//! with a request that does nothing (it wakes whoever waits for a page; nobody does, or it would fault again) and fails
+//! where the descriptor is gone. The protection is dropped after the number is, so a report whose last request
+//! succeeded had all of its pages protected to its end.
+
+use userfaultfd::Uffd;
+
+use super::armed_bits::ArmedBits;
+use super::registration::{self, Registered};
+use super::{BarrierError, PageRange};
+use crate::layout::PAGE;
+use crate::sys::Kernel;
+use crate::sys::uffd::{self, Waiters};
+
+#[derive(Debug)]
+pub(super) struct Protector {
+    mechanism: &'static str,
+    pub uffd: Uffd,
+    pub bits: ArmedBits,
+    pub kernel: Kernel,
+    skips_unpopulated: bool,
+}
+
+impl Protector {
+    /// Takes over a registered descriptor; no page is armed.
+    pub fn new(
+        mechanism: &'static str,
+        registered: Registered,
+        ranges: &[PageRange],
+        kernel: &Kernel,
+    ) -> Result<Protector, BarrierError> {
+        Ok(Protector {
+            mechanism,
+            uffd: registered.uffd,
+            bits: ArmedBits::new(ranges, kernel).map_err(|e| BarrierError::tables(mechanism, e))?,
+            kernel: kernel.clone(),
+            skips_unpopulated: registered.skips_unpopulated,
+        })
+    }
+
+    /// Arms the written pages of a range, a run at a time, and reports each run once it is protected.
+    pub fn take_and_arm(&self, range: PageRange, written: &mut dyn FnMut(PageRange)) -> Result<(), BarrierError> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        self.bits.arm_written(range.clone(), |run| {
+            if self.skips_unpopulated {
+                registration::touch(&run);
+            }
+            if let Err(error) = uffd::protect(&self.kernel, &self.uffd, run.clone()) {
+                let _ = uffd::unprotect(&self.kernel, &self.uffd, run, Waiters::Wake);
+                return Err(BarrierError::kernel(self.mechanism, "ioctl(UFFDIO_WRITEPROTECT)", error));
+            }
+            written(run);
+            Ok(())
+        })?;
+        uffd::wake(&self.kernel, &self.uffd, &(range.start..range.start + PAGE))
+            .map_err(|error| BarrierError::kernel(self.mechanism, "ioctl(UFFDIO_WAKE)", error))
+    }
+
+    /// Makes a range written, in the order of a fault.
+    pub fn disarm(&self, range: PageRange) -> Result<(), BarrierError> {
+        if !self.bits.any_armed(&range) {
+            return Ok(());
+        }
+        let result = uffd::unprotect(&self.kernel, &self.uffd, range.clone(), Waiters::Wake);
+        self.bits.clear(&range);
+        result.map_err(|error| BarrierError::kernel(self.mechanism, "ioctl(UFFDIO_WRITEPROTECT)", error))
+    }
+}
