@@ -177,7 +177,7 @@ impl Shared {
         // Relaxed: a number to be told, ordering nothing; only this thread adds to it.
         self.faults.fetch_add(resolved, Ordering::Relaxed);
         match result {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted && resolved == 0 => Ok(0),
+            Err(e) if matches!(errno::of(&e), libc::EINTR | libc::EAGAIN) && resolved == 0 => Ok(0),
             result => result.map(|()| resolved),
         }
     }
