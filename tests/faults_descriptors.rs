@@ -82,7 +82,8 @@ fn a_heap_whose_fault_thread_cannot_be_told_to_end_ends_all_the_same() {
 /// This process's descriptors of a kind.
 fn descriptors(kind: &str) -> Vec<libc::c_int> {
     let entries = std::fs::read_dir("/proc/self/fd").expect("procfs").flatten();
-    let of_kind = entries.filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to.ends_with(kind)));
+    let of_kind =
+        entries.filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().ends_with(kind)));
     of_kind.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
