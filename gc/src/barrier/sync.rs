@@ -44,11 +44,12 @@ use userfaultfd::{Event, EventBuffer};
 
 use super::batches::Batches;
 use super::protector::Protector;
-use super::{Barrier, PageRange, registration};
+use super::{Barrier, PageRange};
 use crate::error::BarrierError;
 use crate::fatal::AbortOnUnwind;
 use crate::layout::PAGE;
 use crate::memory::Backing;
+use crate::primitive::meeting::Mutex;
 use crate::sys::uffd::{self, Waiters};
 use crate::sys::{Kernel, errno};
 
@@ -63,7 +64,7 @@ const FRUITLESS: u32 = 10_000;
 #[derive(Debug)]
 pub(super) struct Sync {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
@@ -82,6 +83,17 @@ struct Shared {
     failed: AtomicBool,
 }
 
+/// Starts the fault thread.
+fn start(shared: &Arc<Shared>) -> Result<JoinHandle<()>, BarrierError> {
+    let served = shared.clone();
+    let builder = std::thread::Builder::new().name("pagemark-fault".into());
+    let kernel = &shared.protector.kernel;
+    kernel
+        .allow_thread()
+        .and_then(|()| builder.spawn(move || served.run()))
+        .map_err(|e| BarrierError::kernel(NAME, "pthread_create(3)", e))
+}
+
 /// What the fault thread finds when it looks up.
 enum Found {
     /// Faults to serve, probably.
@@ -98,23 +110,17 @@ impl Sync {
         ranges: &[PageRange],
         kernel: &Kernel,
     ) -> Result<(Sync, Option<String>), BarrierError> {
-        let mut registered = registration::register(NAME, 0, backing, ranges, kernel)?;
-        let warning = registered.warning.take();
+        let (protector, warning) = Protector::open(NAME, 0, backing, ranges, kernel)?;
         let shared = Arc::new(Shared {
-            protector: Protector::new(NAME, registered, ranges, kernel)?,
+            protector,
             stop: kernel.eventfd().map_err(|e| BarrierError::kernel(NAME, "eventfd(2)", e))?,
             batches: Batches::default(),
             ending: AtomicBool::new(false),
             faults: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         });
-        let served = shared.clone();
-        let builder = std::thread::Builder::new().name("pagemark-fault".into());
-        let thread = kernel
-            .allow_thread()
-            .and_then(|()| builder.spawn(move || served.run()))
-            .map_err(|e| BarrierError::kernel(NAME, "pthread_create(3)", e))?;
-        Ok((Sync { shared, thread: Some(thread) }, warning))
+        let thread = Mutex::new(Some(start(&shared)?));
+        Ok((Sync { shared, thread }, warning))
     }
 
     fn check(&self) -> Result<(), BarrierError> {
@@ -252,6 +258,22 @@ impl Barrier for Sync {
         self.shared.batches.settle();
     }
 
+    fn restart_in_child(&self) -> Result<(), BarrierError> {
+        let shared = &self.shared;
+        let kernel = &shared.protector.kernel;
+        shared.protector.restart_in_child()?;
+        // The parent's fault thread listens to the old one.
+        let stop = kernel.eventfd().map_err(|e| BarrierError::kernel(NAME, "eventfd(2)", e))?;
+        kernel.replace_descriptor(&shared.stop, &stop).map_err(|e| BarrierError::kernel(NAME, "dup3(2)", e))?;
+        shared.batches.restart();
+        shared.failed.store(false, Ordering::SeqCst);
+        let gone = self.thread.lock().replace(start(shared)?);
+        std::mem::forget(gone);
+        // SAFETY: the parent's fault thread holds one count, and in this process it is not there to give it up.
+        unsafe { Arc::decrement_strong_count(Arc::as_ptr(shared)) };
+        Ok(())
+    }
+
     fn faults(&self) -> Option<u64> {
         Some(self.shared.faults.load(Ordering::Relaxed))
     }
@@ -261,7 +283,7 @@ impl Drop for Sync {
     fn drop(&mut self) {
         self.shared.ending.store(true, Ordering::SeqCst);
         let told = self.shared.protector.kernel.signal_eventfd(&self.shared.stop);
-        let Some(thread) = self.thread.take() else { return };
+        let Some(thread) = self.thread.lock().take() else { return };
         match told {
             Err(error) if !thread.is_finished() => {
                 // Nobody would ever wake it. It stays behind, and the descriptor with it; the memory goes all the same.
