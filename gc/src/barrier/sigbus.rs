@@ -72,10 +72,17 @@ impl Resolver for Shared {
         // Nobody waits for a page in this mode.
         let result = patience::with(|| uffd::unprotect(kernel, uffd, pages.clone(), Waiters::LeaveAsleep));
         match result {
-            Ok(()) => bits.clear(&pages),
-            Err(errno) => patience::give_up("ioctl(UFFDIO_WRITEPROTECT) on an armed page of the heap failed", errno),
+            // Somebody closed the descriptor. The kernel drops all protection then, and reports fail from now on, so nothing
+            // is lost by trying again. Should the page fault all the same, it is one that is not armed.
+            Ok(()) | Err(libc::EBADF | libc::ENOTTY) => {
+                bits.clear(&pages);
+                true
+            }
+            Err(errno) => {
+                patience::give_up("ioctl(UFFDIO_WRITEPROTECT) on an armed page of the heap failed", errno);
+                false
+            }
         }
-        result.is_ok()
     }
 }
 

@@ -19,8 +19,9 @@
 //! # When the fault thread fails
 //!
 //! It can, if the kernel is out of memory or somebody closes our descriptors. Then mutators must not sleep forever. It
-//! sets a flag, and only then gives the ranges back to the kernel, which wakes everybody and leaves everything
-//! writable; where the kernel refuses that too, it closes the descriptor, which comes to the same. (It puts the eventfd
+//! sets a flag, and only then gives the ranges back to the kernel, which leaves everything writable, and wakes everybody
+//! (unregistering wakes only those that wait for a missing page, not those that wait to write); where the kernel refuses
+//! that too, it closes the descriptor, which comes to the same. (It puts the eventfd
 //! in its place, so that the number stays ours.) From there writes are not seen; `take_and_arm` looks at the flag before
 //! it begins and after it ended, and says so. A closed descriptor is also found by the last request of each report
 //! ([`protector`](super::protector)), for the kernel may drop the protection before the thread has noticed.
@@ -73,6 +74,9 @@ struct Shared {
     stop: OwnedFd,
     /// What the fault thread works on.
     batches: Batches,
+    /// The heap ends, and the fault thread with it; set before the eventfd says so. An eventfd that is readable otherwise is not ours
+    /// any more.
+    ending: AtomicBool,
     /// Faults resolved. Written by the fault thread alone.
     faults: AtomicU64,
     /// The fault thread gave up; writes are not seen any more.
@@ -111,6 +115,7 @@ impl Sync {
             protector,
             stop: kernel.eventfd().map_err(|e| BarrierError::kernel(NAME, "eventfd(2)", e))?,
             batches: Batches::default(),
+            ending: AtomicBool::new(false),
             faults: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         });
@@ -144,7 +149,8 @@ impl Shared {
             let served = match self.wait() {
                 Ok(Found::Events) => self.serve(&mut buffer),
                 Ok(Found::Nothing) => Ok(0),
-                Ok(Found::Stop) => return,
+                Ok(Found::Stop) if self.ending.load(Ordering::SeqCst) => return,
+                Ok(Found::Stop) => break,
                 Err(error) => Err(error),
             };
             match served {
@@ -183,7 +189,7 @@ impl Shared {
         // Relaxed: a number to be told, ordering nothing; only this thread adds to it.
         self.faults.fetch_add(resolved, Ordering::Relaxed);
         match result {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted && resolved == 0 => Ok(0),
+            Err(e) if matches!(errno::of(&e), libc::EINTR | libc::EAGAIN) && resolved == 0 => Ok(0),
             result => result.map(|()| resolved),
         }
     }
@@ -208,8 +214,12 @@ impl Shared {
         let Protector { uffd, bits, kernel, .. } = &self.protector;
         // SeqCst, and first: a report that finds the flag clear at its end is complete, because nothing was writable unseen.
         self.failed.store(true, Ordering::SeqCst);
-        let refused = |range| uffd::unregister(kernel, uffd, &range).map_err(|error| errno::of(&error));
-        match bits.tracked_ranges().try_for_each(refused) {
+        let let_go = |range| {
+            uffd::unregister(kernel, uffd, &range)
+                .and_then(|()| uffd::wake(kernel, uffd, &range))
+                .map_err(|error| errno::of(&error))
+        };
+        match bits.tracked_ranges().try_for_each(let_go) {
             // Closed already, and the number may be somebody else's by now.
             Ok(()) | Err(libc::EBADF | libc::ENOTTY) => {}
             // SAFETY: both numbers are ours. What is closed by this is the userfaultfd.
@@ -271,6 +281,7 @@ impl Barrier for Sync {
 
 impl Drop for Sync {
     fn drop(&mut self) {
+        self.shared.ending.store(true, Ordering::SeqCst);
         let told = self.shared.protector.kernel.signal_eventfd(&self.shared.stop);
         let Some(thread) = self.thread.lock().take() else { return };
         match told {
