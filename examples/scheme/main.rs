@@ -20,6 +20,7 @@ mod prims;
 mod reader;
 mod repl;
 mod standard;
+mod strings;
 mod syntax;
 mod value;
 mod vm;
