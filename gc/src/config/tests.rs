@@ -106,7 +106,7 @@ fn the_canonical_text_names_every_key_once() {
     assert_eq!(
         config.to_string(),
         "mechanism=auto,backing=anon,limit=1536M,heap=auto,growth=2.0,markers=2,rounds=16,log=off,summary=true,\
-         verify=off,zeal=safepoint:7,name=heap"
+         verify=off,zeal=safepoint:7,oracle=false,poison=false,name=heap"
     );
 }
 
