@@ -8,6 +8,7 @@ mod churn;
 mod control;
 mod marking;
 mod node;
+mod semantics;
 
 use std::io::Write;
 
@@ -26,6 +27,8 @@ enum Command {
     /// Run a workload and print what it measured, as one JSON object
     #[command(subcommand)]
     Bench(Bench),
+    /// Find out what this kernel does with userfaultfd write protection, by doing it
+    Semantics(semantics::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -66,7 +69,10 @@ fn configuration(keys: &str) -> Result<Config, pagemark::ConfigError> {
 }
 
 fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let Command::Bench(bench) = arguments.command;
+    let bench = match arguments.command {
+        Command::Bench(bench) => bench,
+        Command::Semantics(semantics) => return semantics::run(semantics),
+    };
     let result = match bench {
         Bench::Churn { levels, trees, gc } => churn::run(&configuration(&gc)?, levels, trees)?,
         Bench::Mark { levels, cycles, shuffled, gc } => marking::run(&configuration(&gc)?, levels, cycles, shuffled)?,

@@ -1,0 +1,33 @@
+//! The cases, one file a group. The order here is the order of the tables.
+
+mod basics;
+mod fork;
+mod madvise;
+mod moving;
+mod mprotect;
+mod nesting;
+mod sigbus;
+
+use super::case::Case;
+
+/// A group of cases and its title.
+#[derive(Debug)]
+pub struct Group {
+    /// The name, which is also the file's.
+    pub name: &'static str,
+    /// What the group is about.
+    pub title: &'static str,
+    /// Its cases.
+    pub cases: &'static [Case],
+}
+
+/// Every case.
+pub const GROUPS: &[Group] = &[
+    Group { name: "basics", title: "Arming and the first write", cases: basics::CASES },
+    Group { name: "mprotect", title: "mprotect", cases: mprotect::CASES },
+    Group { name: "sigbus", title: "Several kinds of fault", cases: sigbus::CASES },
+    Group { name: "nesting", title: "Several trackers, and a changing address space", cases: nesting::CASES },
+    Group { name: "fork", title: "fork", cases: fork::CASES },
+    Group { name: "madvise", title: "madvise, mlock, holes and guards", cases: madvise::CASES },
+    Group { name: "moving", title: "Moving, filling, poisoning, and the end of tracking", cases: moving::CASES },
+];

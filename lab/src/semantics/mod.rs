@@ -1,0 +1,110 @@
+//! `pagemark semantics`: what this kernel does with userfaultfd write protection, found by doing it.
+//!
+//! Documentation says what each feature does alone; what it does together with `mprotect`, `fork`, `madvise`, stores by
+//! the kernel and the rest of what processes do, only the kernel itself knows. So each combination is executed. A
+//! *case* ([`case`], [`cases`]) is one thing to try; it runs on each kind of memory and in each mode of the descriptor
+//! ([`cell`]) in a process of its own ([`harness`]), and says in a short phrase what it saw. The phrase is compared with what
+//! documentation or source lead one to expect ([`report`]). Phrases hold nothing that differs between two runs, so tables of
+//! different kernels can be compared.
+
+mod case;
+mod cases;
+mod cell;
+mod errno;
+mod facts;
+mod harness;
+mod memory;
+mod process;
+mod report;
+mod scan;
+mod server;
+mod stage;
+mod touch;
+mod uffd;
+
+use std::io::Write;
+use std::time::Duration;
+
+use cell::Cell;
+use facts::Facts;
+use harness::{Job, Limits};
+use report::Row;
+
+/// What `pagemark semantics` takes.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Print one JSON list of rows, as docs/semantics-format.md describes it
+    #[arg(long)]
+    json: bool,
+    /// Run this case alone (may be given several times)
+    #[arg(long = "case", value_name = "NAME")]
+    cases: Vec<String>,
+    /// List the cases and what they do
+    #[arg(long)]
+    list: bool,
+    /// Cells to run at the same time [default: three for each CPU]
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Seconds a cell may take before it is called a hang
+    #[arg(long, default_value_t = 3)]
+    patience: u64,
+}
+
+/// Runs the subcommand.
+pub fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let mut out = std::io::stdout().lock();
+    if arguments.list {
+        for group in cases::GROUPS {
+            writeln!(out, "{} ({})", group.title, group.name)?;
+            for case in group.cases {
+                writeln!(out, "  {:<32} {}", case.name, case.about)?;
+            }
+        }
+        return Ok(());
+    }
+    let facts = Facts::read();
+    let rows = run_matrix(&facts, &arguments)?;
+    if arguments.json {
+        report::write_json(&rows, &mut out)?
+    } else {
+        report::write_text(&rows, &facts, &mut out)?
+    }
+    Ok(())
+}
+
+fn run_matrix(facts: &Facts, arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::error::Error>> {
+    let all: Vec<_> = cases::GROUPS.iter().flat_map(|group| group.cases).collect();
+    if let Some(unknown) = arguments.cases.iter().find(|name| all.iter().all(|case| case.name != **name)) {
+        return Err(format!("there is no case {unknown:?}; --list names them").into());
+    }
+    let mut cells = Vec::new();
+    for case in all {
+        if !arguments.cases.is_empty() && arguments.cases.iter().all(|name| name != case.name) {
+            continue;
+        }
+        for &backing in case.backings {
+            for &mode in case.modes {
+                cells.push(Job { case, cell: Cell { backing, mode, facts } });
+            }
+        }
+    }
+    let unsupported: Vec<_> = cells.iter().map(|job| job.case.unsupported(&job.cell)).collect();
+    let jobs: Vec<Job> =
+        cells.iter().zip(&unsupported).filter(|(_, reason)| reason.is_none()).map(|(job, _)| *job).collect();
+    let cpus = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let limits = Limits {
+        width: arguments.jobs.unwrap_or(3 * cpus).max(1),
+        patience: Duration::from_secs(arguments.patience.max(1)),
+    };
+    let bar = indicatif::ProgressBar::new(jobs.len() as u64);
+    let mut ends = harness::run(&jobs, limits, &mut || bar.inc(1))
+        .map_err(|e| format!("cannot run cases in processes of their own: {e}"))?
+        .into_iter();
+    bar.finish_and_clear();
+    let end = |reason: Option<String>| match reason {
+        Some(reason) => harness::End::Unsupported(reason),
+        None => ends.next().unwrap_or(harness::End::Hang { killed: false }),
+    };
+    let ends: Vec<_> = unsupported.into_iter().map(end).collect();
+    Ok(cells.iter().zip(ends).map(|(job, end)| Row::new(job.case, &job.cell, end)).collect())
+}
