@@ -71,9 +71,11 @@ impl Memory {
         let base = if backing == Backing::Hugetlb {
             map(0, len, flags, -1).map_err(|e| Stop::Unsupported(format!("no hugetlb pages ({e})")))?
         } else {
-            // Reserve enough that some start in it is aligned, then map there.
+            // Reserve whole huge pages around it, so that no other mapping shares its last-level page tables: whether a
+            // page table is there changes what a scan answers.
             let reserve = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-            let start = map(0, len + HUGE_PAGE, reserve, -1).map_err(|e| Stop::failed("mmap", e))?;
+            let room = len.next_multiple_of(HUGE_PAGE) + HUGE_PAGE;
+            let start = map(0, room, reserve, -1).map_err(|e| Stop::failed("mmap", e))?;
             let aligned = start.next_multiple_of(HUGE_PAGE);
             map(aligned, len, flags | libc::MAP_FIXED, fd).map_err(|e| Stop::failed("mmap", e))?
         };

@@ -13,9 +13,11 @@ mod cell;
 mod errno;
 mod facts;
 mod harness;
+mod ksm;
 mod memory;
 mod process;
 mod report;
+mod ring;
 mod scan;
 mod server;
 mod stage;
@@ -97,10 +99,12 @@ fn run_matrix(facts: &Facts, arguments: &Arguments) -> Result<Vec<Row>, Box<dyn 
         patience: Duration::from_secs(arguments.patience.max(1)),
     };
     let bar = indicatif::ProgressBar::new(jobs.len() as u64);
+    let ksm_before = ksm::Settings::save();
     let mut ends = harness::run(&jobs, limits, &mut || bar.inc(1))
         .map_err(|e| format!("cannot run cases in processes of their own: {e}"))?
         .into_iter();
     bar.finish_and_clear();
+    drop(ksm_before);
     let end = |reason: Option<String>| match reason {
         Some(reason) => harness::End::Unsupported(reason),
         None => ends.next().unwrap_or(harness::End::Hang { killed: false }),

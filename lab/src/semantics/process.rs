@@ -26,9 +26,11 @@ impl Process {
         made.map_err(|e| Stop::failed("pipe", e))?;
         // SAFETY: both descriptors were just made for us.
         let [read, write] = ends.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
-        // SAFETY: a fault thread may exist, which holds no lock for longer than it takes to note an event, and none
-        // while nothing is touched; the child needs nothing else that a thread could hold.
-        let pid = Errno::check(unsafe { libc::fork() } as i64).map_err(|e| Stop::failed("fork", e))? as libc::pid_t;
+        // The library's fork holds the allocator's locks until the kernel returns, and the kernel returns once a fault
+        // thread has read the fork event: a fault thread that allocates would wait for ever. So this is the bare call.
+        // SAFETY: the other threads of a case wait in poll(2) or in a fault and hold no lock that the child would miss.
+        let forked = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+        let pid = Errno::check(forked).map_err(|e| Stop::failed("fork", e))? as libc::pid_t;
         if pid == 0 {
             let line = life();
             // SAFETY: the buffer is as long as said, and `_exit` runs nothing that was copied from the parent.

@@ -214,6 +214,13 @@ impl<'a> Stage<'a> {
     }
 }
 
+impl Drop for Stage<'_> {
+    /// The thread must not read from a number that another file gets next.
+    fn drop(&mut self) {
+        self.stop_server();
+    }
+}
+
 /// The names of events, each once, in the order of first appearance.
 pub fn names(events: &[Event]) -> String {
     let mut names: Vec<&str> = Vec::new();

@@ -89,11 +89,8 @@ pub const CASES: &[Case] = &[
                 on_file(stage, |fd, _| unsafe { libc::ftruncate(fd, 0) | libc::ftruncate(fd, len) })
             })
         },
-        expected: |cell| {
-            let unarmed = if cell.mode.is_async() { "reported" } else { "unseen" };
-            format!("ok, {unarmed}; content: zero; write: {}", cell.mode.unarmed())
-        },
-        means: |_| "Truncation takes the arming with the pages: a heap's file must not be shortened by anybody.",
+        expected: |cell| format!("ok, {}; content: zero; write: {}", silent(cell), cell.mode.seen()),
+        means: punched_means,
         ..Case::USUAL
     },
     Case {

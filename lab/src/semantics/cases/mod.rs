@@ -2,10 +2,15 @@
 
 mod basics;
 mod fork;
+mod io_uring;
+mod kernel_writes;
 mod madvise;
 mod moving;
 mod mprotect;
 mod nesting;
+mod read_write_protect;
+mod scanning;
+mod sharing;
 mod sigbus;
 
 use super::case::Case;
@@ -30,4 +35,9 @@ pub const GROUPS: &[Group] = &[
     Group { name: "fork", title: "fork", cases: fork::CASES },
     Group { name: "madvise", title: "madvise, mlock, holes and guards", cases: madvise::CASES },
     Group { name: "moving", title: "Moving, filling, poisoning, and the end of tracking", cases: moving::CASES },
+    Group { name: "kernel_writes", title: "Stores by the kernel", cases: kernel_writes::CASES },
+    Group { name: "io_uring", title: "io_uring", cases: io_uring::CASES },
+    Group { name: "scanning", title: "PAGEMAP_SCAN and the page map", cases: scanning::CASES },
+    Group { name: "sharing", title: "Aliases, threads, and merged pages", cases: sharing::CASES },
+    Group { name: "read_write_protect", title: "Read-write protection", cases: read_write_protect::CASES },
 ];

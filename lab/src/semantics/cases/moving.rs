@@ -42,10 +42,7 @@ pub const CASES: &[Case] = &[
         backings: SMALL,
         needs: &[Need::Protection, Need::Since(5, 13, "MREMAP_DONTUNMAP of any memory")],
         run: |cell| moved(cell, 0, libc::MREMAP_DONTUNMAP),
-        expected: |cell| {
-            let old = if cell.backing.is_anonymous() { cell.mode.unarmed() } else { cell.mode.seen() };
-            format!("{}; old place: {old}", cell.mode.unarmed())
-        },
+        expected: |cell| format!("{0}; old place: {0}", cell.mode.unarmed()),
         means: |_| "The pages leave and are not tracked where they arrive; the old place is registered still.",
         ..Case::USUAL
     },
@@ -144,11 +141,39 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "unregister-waiting",
-        about: "Let a thread wait in a fault that nobody resolves, unregister the range.",
+        about: "Let a thread wait in a write-protection fault that nobody resolves, unregister the range.",
         modes: SYNC,
+        may_hang: |_| true,
         run: |cell| release(cell, |stage| named(stage.uffd.unregister(stage.memory.base, stage.memory.len()))),
         expected: |_| "ok; the thread goes on".into(),
         means: |_| "Unregistering lets waiting threads go on: a way out when the fault thread cannot.",
+        ..Case::USUAL
+    },
+    Case {
+        name: "unregister-waiting-missing",
+        about: "The same with a thread that waits in a missing fault.",
+        modes: SYNC,
+        needs: &[],
+        run: |cell| {
+            let stage = Stage::new(cell, Plan { serve: false, ..Plan::MISSING })?;
+            release_on(&stage, |stage| named(stage.uffd.unregister(stage.memory.base, stage.memory.len())))
+        },
+        expected: |_| "ok; the thread goes on".into(),
+        means: |_| "Unregistering lets threads that wait for a missing page go on.",
+        ..Case::USUAL
+    },
+    Case {
+        name: "unregister-waiting-wake",
+        about: "Let a thread wait in a write-protection fault, unregister the range, then UFFDIO_WAKE it.",
+        modes: SYNC,
+        run: |cell| {
+            release(cell, |stage| {
+                let (start, len) = (stage.memory.base, stage.memory.len());
+                format!("{}, {}", named(stage.uffd.unregister(start, len)), named(stage.uffd.wake(start, len)))
+            })
+        },
+        expected: |_| "ok, ok; the thread goes on".into(),
+        means: |_| "Whoever unregisters must wake the range afterwards, which works though it is no longer registered.",
         ..Case::USUAL
     },
     Case {
@@ -224,12 +249,16 @@ fn uffdio_move(cell: &Cell) -> Outcome {
 fn release(cell: &Cell, act: impl FnOnce(&Stage) -> String) -> Outcome {
     let stage = Stage::new(cell, Plan { serve: false, ..Plan::USUAL })?;
     stage.arm(stage.memory.all())?;
+    release_on(&stage, act)
+}
+
+fn release_on(stage: &Stage, act: impl FnOnce(&Stage) -> String) -> Outcome {
     let address = stage.memory.at(1);
     let waiter = std::thread::spawn(move || touch::store(address, 2));
     let mut wait = libc::pollfd { fd: stage.uffd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: one writable pollfd. The harness ends a wait that has no end.
     unsafe { libc::poll(&mut wait, 1, -1) };
-    let result = act(&stage);
+    let result = act(stage);
     Ok(match waiter.join() {
         Ok(Touch::Done(_)) => format!("{result}; the thread goes on"),
         Ok(Touch::Signal(signal)) => format!("{result}; the thread gets {}", signal.name()),

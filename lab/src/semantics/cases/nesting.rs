@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 
 use crate::semantics::case::{Case, Need};
-use crate::semantics::cell::{Cell, SMALL};
+use crate::semantics::cell::{Backing, Cell, SMALL};
 use crate::semantics::errno::{Errno, named};
 use crate::semantics::memory;
 use crate::semantics::process::{Process, in_child};
@@ -44,7 +44,16 @@ pub const CASES: &[Case] = &[
             let back = register(uffd::REGISTER_WP);
             Ok(format!("{missing}; write: {first}; back: {back}; write: {}", stage.write(2)))
         },
-        expected: |cell| format!("ok; write: {}; back: ok; write: {}", cell.mode.unarmed(), cell.mode.seen()),
+        expected: |cell| {
+            // The page table keeps its marks, so a scan goes on calling the page armed; a huge page of shmem is
+            // taken out of the page table by the write, and its small page comes without a mark.
+            let gap = match (cell.mode.is_async(), cell.backing) {
+                (true, Backing::ThpShmem) => "reported",
+                (true, _) => "unreported",
+                (false, _) => "unseen",
+            };
+            format!("ok; write: {gap}; back: ok; write: {}", cell.mode.seen())
+        },
         means: |_| "Registering again replaces the mode: protection that was there is ignored, without an error, until the mode comes back.",
         ..Case::USUAL
     },
