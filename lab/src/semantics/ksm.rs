@@ -55,13 +55,18 @@ pub fn merge(memory: &Memory) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Whether pages 1 and 2 are the same page now.
+/// Whether all pages are the same page now.
 fn is_merged(memory: &Memory) -> Result<bool, Stop> {
     let frame = |page| {
         let entry = scan::entry(memory.at(page)).map_err(|e| Stop::failed("pagemap", e))?;
         // Without privilege the frame's number reads as 0, and KSM cannot be switched on either.
-        Ok(entry & (1 << 55) - 1)
+        Ok(entry & ((1 << 55) - 1))
     };
-    let (first, second) = (frame(1)?, frame(2)?);
-    Ok(first != 0 && first == second)
+    let first = frame(0)?;
+    for page in memory.all() {
+        if first == 0 || frame(page)? != first {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

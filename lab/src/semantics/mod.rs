@@ -10,11 +10,14 @@
 mod case;
 mod cases;
 mod cell;
+mod check;
 mod errno;
 mod facts;
 mod harness;
 mod ksm;
+mod markdown;
 mod memory;
+mod places;
 mod process;
 mod report;
 mod ring;
@@ -25,19 +28,33 @@ mod touch;
 mod uffd;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cell::Cell;
 use facts::Facts;
 use harness::{Job, Limits};
+use markdown::Table;
 use report::Row;
 
 /// What `pagemark semantics` takes.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Print one JSON list of rows, as docs/semantics-format.md describes it
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["markdown", "check"])]
     json: bool,
+    /// Print tables as Markdown, of this kernel or of those in --from
+    #[arg(long, conflicts_with = "check")]
+    markdown: bool,
+    /// JSON files to make tables from instead of running anything, named by kernel version (6.18.json)
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "markdown", conflicts_with = "cases")]
+    from: Vec<PathBuf>,
+    /// The kernel that --markdown shows whole [default: the running one]
+    #[arg(long, value_name = "VERSION", requires = "markdown")]
+    kernel: Option<String>,
+    /// Compare this kernel with the table of its version in a folder; fail if a verdict has changed
+    #[arg(long, value_name = "FOLDER")]
+    check: Option<PathBuf>,
     /// Run this case alone (may be given several times)
     #[arg(long = "case", value_name = "NAME")]
     cases: Vec<String>,
@@ -65,13 +82,40 @@ pub fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         return Ok(());
     }
     let facts = Facts::read();
+    let running = format!("{}.{}", facts.version.0, facts.version.1);
+    let full = arguments.kernel.as_deref().unwrap_or(&running);
+    if !arguments.from.is_empty() {
+        let read = |path: &PathBuf| report::read_json(path).map(|rows| Table { kernel: stem(path), rows });
+        let tables = arguments.from.iter().map(read).collect::<Result<_, _>>()?;
+        return Ok(markdown::write(tables, full, &mut out)?);
+    }
+    let committed = match &arguments.check {
+        None => None,
+        Some(folder) => {
+            let path = folder.join(format!("{running}.json"));
+            if !path.exists() {
+                writeln!(out, "there is no table of Linux {running} in {} to compare with", folder.display())?;
+                return Ok(());
+            }
+            Some(report::read_json(&path)?)
+        }
+    };
     let rows = run_matrix(&facts, &arguments)?;
-    if arguments.json {
-        report::write_json(&rows, &mut out)?
-    } else {
-        report::write_text(&rows, &facts, &mut out)?
+    match committed {
+        Some(committed) if !check::compare(&committed, &rows, &mut out)? => {
+            return Err(format!("Linux {running} does not do what its table says").into());
+        }
+        Some(_) => {}
+        None if arguments.json => report::write_json(&rows, &mut out)?,
+        None if arguments.markdown => markdown::write(vec![Table { kernel: running.clone(), rows }], full, &mut out)?,
+        None => report::write_text(&rows, &facts, &mut out)?,
     }
     Ok(())
+}
+
+/// A file's name without folder and extension: `6.18` of `docs/semantics/6.18.json`.
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn run_matrix(facts: &Facts, arguments: &Arguments) -> Result<Vec<Row>, Box<dyn std::error::Error>> {

@@ -4,6 +4,7 @@
 //! be compared with `diff`. Rows hold no addresses, times or host names.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ use super::case::Case;
 use super::cell::Cell;
 use super::facts::Facts;
 use super::harness::End;
+use super::places;
 
 /// How an observation compares with what was expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,30 +102,27 @@ pub fn write_json(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "]")
 }
 
-/// Writes rows for people: a line a cell, cells of one case with the same outcome in one.
+/// Reads a file of rows.
+pub fn read_json(path: &Path) -> Result<Vec<Row>, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    serde_json::from_str(&text).map_err(|e| format!("{} is no list of rows: {e}", path.display()))
+}
+
+/// Writes rows for people, cells of one case with the same outcome together.
 pub fn write_text(rows: &[Row], facts: &Facts, out: &mut dyn Write) -> io::Result<()> {
     let (major, minor) = facts.version;
     writeln!(out, "Linux {major}.{minor}, userfaultfd features {:#x}", facts.features)?;
     for of_case in rows.chunk_by(|a, b| a.case == b.case) {
-        writeln!(out, "\n{}", of_case[0].case)?;
-        let mut seen: Vec<&Row> = Vec::new();
-        for row in of_case {
-            let same = |other: &Row| (&other.observed, other.verdict) == (&row.observed, row.verdict);
-            if seen.iter().any(|other| same(other)) {
-                continue;
-            }
-            seen.push(row);
-            let cells: Vec<String> = of_case
-                .iter()
-                .filter(|other| same(other))
-                .map(|other| format!("{}/{}", other.backing, other.mode))
-                .collect();
+        let all: Vec<&Row> = of_case.iter().collect();
+        writeln!(out, "\n{}", all[0].case)?;
+        for same in places::groups(&all, |a, b| (&a.observed, a.verdict) == (&b.observed, b.verdict)) {
+            let row = same[0];
             writeln!(out, "  {:<11} {}", row.verdict.name(), row.observed)?;
-            if row.verdict == Verdict::Differs {
-                writeln!(out, "  {:<11} expected {}", "", row.expected)?;
+            if matches!(row.verdict, Verdict::Differs | Verdict::Hang) {
+                writeln!(out, "  {:<11} expected: {}", "", row.expected)?;
             }
             writeln!(out, "  {:<11} {}", "", row.means)?;
-            writeln!(out, "  {:<11} in {}", "", cells.join(" "))?;
+            writeln!(out, "  {:<11} on {}", "", places::name(&same, &all))?;
         }
     }
     let count = |verdict| rows.iter().filter(|row| row.verdict == verdict).count();
