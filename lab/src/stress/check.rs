@@ -1,9 +1,10 @@
 //! The whole heap against the whole shadow, while all lanes stand still.
 //!
-//! Both directions. *Nothing is lost*: every object that the shadow can reach from the roots is in the heap, where it was, and every word of it is right; no two overlap; and the
-//! collector finds each from an address inside it. *Nothing is kept*: all roots are precise and nothing moves, so after two full cycles the collector must have marked exactly
-//! the objects the shadow reaches, and exactly their bytes, and must know no object any more where one died. Two cycles, since what the first finds dead may be
-//! swept as late as the beginning of the second.
+//! Both directions. *Nothing is lost*: every object that the shadow can reach from the roots is in the heap, where it
+//! was, and every word of it is right; no two overlap; and the collector finds each from an address inside it.
+//! *Nothing is kept*: all roots are precise and nothing moves, so after two full cycles the collector must have
+//! marked exactly the objects the shadow reaches, and exactly their bytes, and must know no object any more where one
+//! died. Two cycles, since what the first finds dead may be swept as late as the beginning of the second.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -22,9 +23,15 @@ use super::shadow::{NumberSet, Object, reach};
 pub struct LastCycle(Mutex<Option<(u64, u64)>>);
 
 impl LastCycle {
-    /// Objects and bytes.
-    fn marked(&self) -> Option<(u64, u64)> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// It marked so many objects and bytes, or the run ends.
+    pub fn must_be(&self, reachable: (u64, u64)) {
+        let marked = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if marked != Some(reachable) {
+            fail(&format!(
+                "objects and bytes marked by the last of two full cycles are {marked:?}; reachable are {reachable:?}, and \
+                 nobody changed anything meanwhile"
+            ));
+        }
     }
 }
 
@@ -34,8 +41,9 @@ impl EventListener for LastCycle {
     }
 }
 
-/// Checks the heap; every lane is in a blocking region, or has no thread. Returns how many objects are reachable, and how many bytes they occupy.
-pub fn check(world: &World, lanes: &mut [MutexGuard<'_, Lane>], last: &LastCycle) -> (u64, u64) {
+/// Checks the heap; every lane is in a blocking region, or has no thread. Returns how many objects are reachable, and
+/// how many bytes they occupy.
+pub fn check(world: &World, lanes: &mut [MutexGuard<'_, Lane>]) -> (u64, u64) {
     // The roots are those of the lanes, so this mutator has none.
     let mut mutator = world.heap.attach(Arc::new(ThreadRoots::new()));
     mutator.collect();
@@ -50,12 +58,7 @@ pub fn check(world: &World, lanes: &mut [MutexGuard<'_, Lane>], last: &LastCycle
         fail(&format!("verification found {failures} reachable objects unmarked"));
     }
     let expected = (reached.len() as u64, bytes);
-    if last.marked() != Some(expected) {
-        fail(&format!(
-            "after two full cycles with all lanes stopped, objects and bytes marked are {:?}; reachable are {expected:?}",
-            last.marked()
-        ));
-    }
+    world.last.must_be(expected);
     for number in &reached {
         compare(world, &shadow, shadow.object(*number));
     }
@@ -98,8 +101,8 @@ impl Shadow<'_, '_> {
 fn compare(world: &World, shadow: &Shadow<'_, '_>, object: &Object) {
     let header = object.header;
     let load = |index: usize| {
-        // SAFETY: the shadow can reach the object, so it is reachable and stays; if it was freed all the same, its memory is still mapped or the process dies
-        // of it, which its parent reports.
+        // SAFETY: the shadow can reach the object, so it is reachable and stays; if it was freed all the same, its
+        // memory is still mapped or the process dies of it, which its parent reports.
         unsafe { word(object.addr, index) }.load(Ordering::Acquire)
     };
     let wrong = |what: &str, index: usize, expected: usize| {

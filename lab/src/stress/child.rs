@@ -1,12 +1,12 @@
 //! A run in a process of its own, under a watchdog.
 //!
-//! A collector that is wrong crashes, hangs, or finds itself wrong; none of the three may take the tool down. The child's output goes to memory files, so nobody has to
-//! read along.
+//! A collector that is wrong crashes, hangs, or finds itself wrong; none of the three may take the tool down. The
+//! child's output goes to memory files, so nobody has to read along.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -52,12 +52,15 @@ pub fn run(plan: &Plan, patience: Duration) -> io::Result<Result<Outcome, Failur
         .stdin(Stdio::null())
         .stdout(out.try_clone()?)
         .stderr(err.try_clone()?)
+        // A group of its own, so that what it forks is killed with it.
+        .process_group(0)
         .spawn()?;
     let status = wait(&mut child, patience)?;
     let mut hung = String::new();
     if status.is_none() {
         hung = format!("still running after {patience:?}; its threads:\n{}", super::threads::describe(child.id()));
-        child.kill()?;
+        // SAFETY: kills the group that was made for the child, which we have not waited for, so the number is still its.
+        unsafe { libc::kill(-(child.id() as libc::pid_t), libc::SIGKILL) };
         child.wait()?;
     }
     let text = |file: &mut File| -> io::Result<String> {

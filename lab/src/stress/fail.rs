@@ -6,7 +6,8 @@ use std::sync::Mutex;
 /// How a process exits whose run found the heap wrong.
 pub const FOUND: i32 = 3;
 
-/// Says what is wrong, and ends the process at once: whatever ran on would only bury the first cause under its consequences.
+/// Says what is wrong, and ends the process at once: whatever ran on would only bury the first cause under its
+/// consequences.
 pub fn fail(what: &str) -> ! {
     static FIRST: Mutex<()> = Mutex::new(());
     let _first = FIRST.lock();

@@ -1,14 +1,16 @@
 //! Does memory grow? What a cycle leaks, thousands of cycles show.
 //!
-//! The program runs over and over, and before each meeting drops everything, so that every sample is taken with an empty heap. What the process occupies then still varies:
-//! memory is given back a little later, by another thread. So the largest sample of an early time is compared with the largest of the last.
+//! The program runs over and over, and before each meeting drops everything, so that every sample is taken with an
+//! empty heap. What the process occupies then still varies: memory is given back a little later, by another thread.
+//! So the largest sample of an early time is compared with the largest of the last.
 
 use pagemark::Heap;
 use serde::{Deserialize, Serialize};
 
 use super::fail::fail;
 
-/// Bytes by which a late sample may exceed an early one: a leak of less than half a kilobyte a cycle is not seen in ten thousand cycles.
+/// Bytes by which a late sample may exceed an early one: a leak of less than half a kilobyte a cycle is not seen in
+/// ten thousand cycles.
 const SLACK: u64 = 4 << 20;
 
 /// Memory, over the cycles of one heap.

@@ -1,7 +1,8 @@
 //! `read(2)` and `pread(2)` straight into heap objects.
 //!
-//! To the barrier a system call is one more mutator, and one that some mechanisms cannot serve: into an armed page of `sigbus` or `mprotect`, or of `sync` with a descriptor for faults of
-//! user mode only, it ends in `EFAULT`. A program then reads into memory of its own and copies. So does this, and counts how often.
+//! To the barrier a system call is one more mutator, and one that some mechanisms cannot serve: into an armed page of
+//! `sigbus` or `mprotect`, or of `sync` with a descriptor for faults of user mode only, it ends in `EFAULT`. A
+//! program then reads into memory of its own and copies. So does this, and counts how often.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

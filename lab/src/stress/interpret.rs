@@ -1,7 +1,8 @@
 //! What each operation does, in the heap and in the shadow.
 //!
-//! An operation that cannot be done where the program is (no root, no slot, nothing of its own on the path) is skipped. One that allocates does so first:
-//! running into the limit is a safepoint, and nothing may be held across one but roots.
+//! An operation that cannot be done where the program is (no root, no slot, nothing of its own on the path) is
+//! skipped. One that allocates does so first: running into the limit is a safepoint, and nothing may be held across
+//! one but roots.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -139,6 +140,8 @@ impl Runner<'_> {
                 // An answer of either kind changes nothing for a program that was refused nothing.
                 let _ = self.mutator.reclaim(bytes as usize);
             }
+            Op::Limit { eighths } => self.limit(self.world.limit / 8 * eighths as usize),
+            Op::Fork => self.fork(),
             Op::Finish { end } => return Some(end),
         }
         None
@@ -207,7 +210,8 @@ impl Runner<'_> {
         for index in 0..header.data() {
             self.store(place, header.data_word(index), header.value(index, 0));
         }
-        // SAFETY: the new object, which has a first word. Release, as the store that publishes it must find it complete.
+        // SAFETY: the new object, which has a first word. Release, as the store that publishes it must find it
+        // complete.
         unsafe { word(addr, 0) }.store(header.encode(), Ordering::Release);
         self.lane.partition.insert(Object::new(addr, header));
         self.lane.counts.bytes_allocated += header.occupied() as u64;
@@ -241,6 +245,17 @@ impl Runner<'_> {
         }
     }
 
+    fn limit(&self, bytes: usize) {
+        if self.world.limit == usize::MAX {
+            return;
+        }
+        match self.world.heap.set_limit(bytes) {
+            Ok(()) => self.world.limit_now.store(bytes, Ordering::Relaxed),
+            Err(error) if bytes < error.least => {}
+            Err(error) => self.fail(&error.to_string()),
+        }
+    }
+
     fn hide(&mut self, from: Path, slot: u32, at: Path, into: u32) {
         let Some(at) = self.own_with_slots(at) else { return };
         let Some(from) = self.own_with_slots(from) else { return };
@@ -262,8 +277,9 @@ impl Runner<'_> {
         if how == Copying::Memcpy && from.header.contiguous() && at.header.contiguous() {
             let copied = self.shadow(from).slots[source..source + length].to_vec();
             let (source, to) = (from.addr + words.0 * WORD, at.addr + words.1 * WORD);
-            // SAFETY: both runs lie in their objects. They may overlap, so it is memmove. The C library copies aligned words whole, which is what the collector asks of code that is
-            // not compiled by Rust: it may trace the destination meanwhile.
+            // SAFETY: both runs lie in their objects. They may overlap, so it is memmove. The C library copies
+            // aligned words whole, which is what the collector asks of code that is not compiled by Rust: it may
+            // trace the destination meanwhile.
             unsafe { libc::memmove(to as *mut libc::c_void, source as *const libc::c_void, length * WORD) };
             self.mark_cards(to, length * WORD);
             self.shadow_mut(at).slots[destination..destination + length].copy_from_slice(&copied);

@@ -1,14 +1,16 @@
 //! A lane at work: how it gets at objects, how it changes them, and what it compares on the way.
 //!
-//! Every reference a lane uses was loaded from the heap after its last safepoint, on a walk from a root. Each load is compared with the shadow where the object is the lane's
-//! own, and the object it leads to must have a header that is one: that is the continuous check, and most of what goes wrong shows here first.
+//! Every reference a lane uses was loaded from the heap after its last safepoint, on a walk from a root. Each load is
+//! compared with the shadow where the object is the lane's own, and the object it leads to must have a header that is
+//! one: that is the continuous check, and most of what goes wrong shows here first.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pagemark::{CardTable, Heap, Mutator};
 use serde::{Deserialize, Serialize};
 
+use super::check::LastCycle;
 use super::fail::fail;
 use super::input::Input;
 use super::model::{Header, WORD, mix, word};
@@ -28,8 +30,14 @@ pub struct World {
     pub cards: Option<CardTable>,
     /// The global roots.
     pub shared: Arc<SharedRoots>,
-    /// The heap's limit in bytes.
+    /// What the last cycle marked.
+    pub last: Arc<LastCycle>,
+    /// The limit in bytes that the heap was made with.
     pub limit: usize,
+    /// The one it has; exact while there is one lane.
+    pub limit_now: AtomicUsize,
+    /// This is a forked process.
+    pub forked: AtomicBool,
     /// There is one lane only.
     pub alone: bool,
     /// Lanes come to a meeting without roots.
@@ -53,6 +61,8 @@ pub struct Counts {
     pub exhausted: u64,
     /// Those of them for which no collection could make room.
     pub out_of_memory: u64,
+    /// Forks.
+    pub forks: u64,
     /// Threads that ended and were replaced.
     pub threads_ended: u64,
     /// The most bytes that were reachable at a meeting.
@@ -69,6 +79,7 @@ impl Counts {
         self.reads_bounced += other.reads_bounced;
         self.exhausted += other.exhausted;
         self.out_of_memory += other.out_of_memory;
+        self.forks += other.forks;
         self.threads_ended += other.threads_ended;
         self.most_reachable_bytes = self.most_reachable_bytes.max(other.most_reachable_bytes);
     }
@@ -173,7 +184,8 @@ impl Runner<'_> {
         if !self.world.heap.range().contains(&addr) || !addr.is_multiple_of(16) {
             self.fail(&format!("{} is {addr:#x}, which is no address of an object", why()));
         }
-        // SAFETY: an address in the heap's range, mapped as long as the heap lives; if no object is there, that is what this finds out.
+        // SAFETY: an address in the heap's range, mapped as long as the heap lives; if no object is there, that is
+        // what this finds out.
         let first = unsafe { word(addr, 0) }.load(Ordering::Acquire);
         let found = Header::decode(first);
         let Some(header) = found.filter(|found| expected.is_none_or(|expected| expected == *found)) else {
@@ -195,9 +207,13 @@ impl Runner<'_> {
 
     /// The object that root `index` or, where that is null, one of those after it refers to.
     pub fn root(&mut self, index: u8) -> Option<Place> {
-        let (root, (addr, header)) =
-            (index..index + ROOTS as u8).find_map(|root| self.lane.roots.get(root).map(|object| (root, object)))?;
-        Some(self.arrive(addr, Some(header), &|| format!("root {}", root as usize % ROOTS)))
+        (index..index + ROOTS as u8).map(|root| root % ROOTS as u8).find_map(|root| self.root_exactly(root))
+    }
+
+    /// The object that root `index` refers to.
+    pub fn root_exactly(&mut self, index: u8) -> Option<Place> {
+        let (addr, header) = self.lane.roots.get(index)?;
+        Some(self.arrive(addr, Some(header), &|| format!("root {index}")))
     }
 
     /// The object that a global root refers to, once it was taken from there.

@@ -1,17 +1,18 @@
 //! Is there really no memory?
 //!
-//! Objects do not move, so live ones keep the blocks they lie in from everything larger than the holes between them. A program that is out of memory must
-//! have so many blocks and pages occupied that the rest is no more than what the collector and the thread may hold back. That can be computed while nobody else makes
-//! objects: for programs of one lane.
+//! Objects do not move, so live ones keep the blocks they lie in from everything larger than the holes between them.
+//! A program that is out of memory must have so many blocks and pages occupied that the rest is no more than what the
+//! collector and the thread may hold back. That can be computed while nobody else makes objects: for programs of one
+//! lane.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 
 use super::fail::fail;
 use super::lane::{Lane, World};
-use super::model::{Header, LARGE_ABOVE};
+use super::model::{BLOCK, Header, LARGE_ABOVE};
 use super::shadow::reach;
 
-const BLOCK: usize = 64 << 10;
 /// Bytes that need not be found: a batch of eight blocks for each space, and what the thread allocates in.
 const HELD_BACK: usize = 2 * (8 + 2) * BLOCK;
 
@@ -32,13 +33,14 @@ pub fn has_room(world: &World, lane: &Lane, wanted: Header) -> Option<String> {
             blocks.insert(object.addr / BLOCK);
         }
     }
+    let limit = world.limit_now.load(Ordering::Relaxed);
     let occupied = blocks.len() * BLOCK + large;
-    (occupied + wanted.occupied() + HELD_BACK <= world.limit).then(|| {
+    (occupied + wanted.occupied() + HELD_BACK <= limit).then(|| {
         format!(
             "out of memory for {wanted:?}: {all} bytes are reachable, in {} blocks and {large} bytes of large objects, which leaves {} of {}",
             blocks.len(),
-            world.limit - occupied,
-            world.limit
+            limit - occupied,
+            limit
         )
     })
 }

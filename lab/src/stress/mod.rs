@@ -6,16 +6,20 @@
 //!            └──── shrink ◄──── failure ◄───────┘  found, crashed, or hung
 //! ```
 //!
-//! A *program* is a list of heap operations for each of one to eight lanes ([`program`]), computed from a seed; the seed also chooses a collector configuration nobody would
-//! want ([`plan`]). Each program runs in a process of its own ([`child`], [`run`]). While lanes run, all they load is compared with the shadow ([`lane`], [`shadow`]); when they meet,
-//! everything is, in both directions: nothing is lost, and nothing is kept ([`check`]). A failure is printed with what reproduces it, and shrunk ([`shrink`]).
+//! A *program* is a list of heap operations for each of one to eight lanes ([`program`]), computed from a seed; the
+//! seed also chooses a collector configuration nobody would want ([`plan`]). Each program runs in a process of its
+//! own ([`child`], [`mod@run`]). While lanes run, all they load is compared with the shadow ([`lane`], [`shadow`]);
+//! when they meet, everything is, in both directions: nothing is lost, and nothing is kept ([`check`]). A failure is
+//! printed with what reproduces it, and shrunk ([`shrink`]).
 //!
-//! Deterministic is the program, not the interleaving of its threads: a seed that failed once fails again soon, not always.
+//! Deterministic is the program, not the interleaving of its threads: a seed that failed once fails again soon, not
+//! always.
 
 mod check;
 mod child;
 mod fail;
 mod flat;
+mod fork;
 mod input;
 mod interpret;
 mod lane;
@@ -33,7 +37,7 @@ mod threads;
 
 use std::cell::Cell;
 use std::error::Error;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::builder::PossibleValuesParser;
 use pagemark::Config;
@@ -166,8 +170,9 @@ impl Session<'_> {
             let (mechanism, backing) = self.turns[number as usize % self.turns.len()];
             let seed = if number == 0 { self.seed } else { Random::new(self.seed, number).any() >> 16 };
             let plan = self.plan(seed, mechanism, backing);
+            let start = Instant::now();
             match child::run(&plan, self.patience())? {
-                Ok(outcome) => self.report.passed(&plan, &outcome),
+                Ok(outcome) => self.report.passed(&plan, &outcome, start.elapsed()),
                 Err(failure) if failure.kind == Kind::Refused => {
                     self.turns.retain(|turn| *turn != (mechanism, backing));
                     self.report.refused(&format!("{mechanism} {backing}"), &failure.text);
@@ -209,6 +214,7 @@ impl Session<'_> {
             plan.ops = self.wishes.ops.unwrap_or(FLAT_OPS);
             plan.phases = 1;
             plan.flat = Some(cycles);
+            plan.defect = self.wishes.defect;
             let keys = format!("mechanism={mechanism},backing={backing},limit=12M,heap=2M,zeal=alloc:2");
             plan.gc = plan::with_keys(&keys, &self.wishes.gc);
         }

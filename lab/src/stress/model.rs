@@ -1,11 +1,14 @@
 //! What an object of a stress program looks like in the heap.
 //!
-//! The first word is the **header**: a number no other object of the run ever has, the layout, the size, and ten bits that check the rest. It is written before the
-//! object is linked and never again. So whoever holds a reference can tell, without asking anybody, whether it still leads to the object it was made for:
-//! memory that was freed and handed out again has another number, memory that was freed and zeroed has none, and anything else fails the check bits.
+//! The first word is the **header**: a number no other object of the run ever has, the layout, the size, and ten bits
+//! that check the rest. It is written before the object is linked and never again. So whoever holds a reference can
+//! tell, without asking anybody, whether it still leads to the object it was made for: memory that was freed and
+//! handed out again has another number, memory that was freed and zeroed has none, and anything else fails the check
+//! bits.
 //!
-//! The other words are **slots** (references, or null) and **data** in one of five layouts. A data word's value is a function of the object's number, the word's
-//! place and a salt, so every word of the heap can be computed from the shadow.
+//! The other words are **slots** (references, or null) and **data** in one of five layouts. A data word's value is a
+//! function of the object's number, the word's place and a salt, so every word of the heap can be computed from the
+//! shadow.
 
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -18,6 +21,8 @@ pub const WORD: usize = 8;
 /// The most words an object may have.
 pub const MAX_WORDS: usize = (1 << WORDS_BITS) - 1;
 
+/// Bytes that a thread takes at a time.
+pub const BLOCK: usize = 64 << 10;
 /// Objects of more bytes have pages of their own.
 pub const LARGE_ABOVE: usize = 8192;
 
@@ -177,18 +182,19 @@ pub fn mix(x: u64) -> u64 {
 ///
 /// # Safety
 ///
-/// An object of the heap starts at `addr`, it has more than `index` words, and the calling thread reaches no safepoint while the result lives, or
-/// the object stays reachable.
+/// An object of the heap starts at `addr`, it has more than `index` words, and the calling thread reaches no
+/// safepoint while the result lives, or the object stays reachable.
 pub unsafe fn word<'a>(addr: usize, index: usize) -> &'a AtomicUsize {
-    // SAFETY: by the contract the word lies in an object that is not freed; heap memory is accessed through atomics only.
+    // SAFETY: by the contract the word lies in an object that is not freed; heap memory is accessed through atomics
+    // only.
     unsafe { &*((addr + index * WORD) as *const AtomicUsize) }
 }
 
 /// The trace function of these objects.
 pub struct Model;
 
-// SAFETY: reports every slot in the range, each loaded once. A header of zero, or one that is broken, has no slots: what such an object referred to is then
-// missing, which is what the stress program looks for.
+// SAFETY: reports every slot in the range, each loaded once. A header of zero, or one that is broken, has no slots:
+// what such an object referred to is then missing, which is what the stress program looks for.
 unsafe impl ObjectModel for Model {
     unsafe fn trace(&self, object: NonNull<u8>, range: Range<usize>, tracer: &mut Tracer<'_>) {
         let addr = object.as_ptr() as usize;

@@ -1,7 +1,7 @@
 //! A plan: all that determines one run, short enough for a command line.
 //!
-//! It is a seed, sizes, the collector's configuration and, once it was shrunk, which operations are left. A child process gets it as one argument, and so does
-//! whoever wants to see a failure again.
+//! It is a seed, sizes, the collector's configuration and, once it was shrunk, which operations are left. A child
+//! process gets it as one argument, and so does whoever wants to see a failure again.
 
 use std::ops::Range;
 
@@ -27,6 +27,8 @@ pub enum Defect {
     DropDirtyPage,
     /// Objects are marked before their pages are armed
     MarkBeforeArming,
+    /// No mistake: mark stacks of eight entries, which overflow all the time
+    TinyMarkStack,
 }
 
 impl From<Defect> for CollectorDefect {
@@ -35,6 +37,7 @@ impl From<Defect> for CollectorDefect {
             Defect::SkipArming => CollectorDefect::SkipArming,
             Defect::DropDirtyPage => CollectorDefect::DropDirtyPage,
             Defect::MarkBeforeArming => CollectorDefect::MarkBeforeArming,
+            Defect::TinyMarkStack => CollectorDefect::TinyMarkStack,
         }
     }
 }
@@ -52,7 +55,7 @@ pub struct Plan {
     pub phases: usize,
     /// The collector's configuration.
     pub gc: String,
-    /// What the collector does wrong on purpose.
+    /// What the collector does wrong on purpose; or what makes its work hard.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub defect: Option<Defect>,
     /// For each lane the ranges of operations that are left; without, all are.
@@ -81,8 +84,9 @@ impl Plan {
     pub fn new(seed: u64, mechanism: &str, backing: &str, wishes: &Wishes) -> Plan {
         let mut random = Random::new(seed, u64::MAX);
         let threads = random.within(1, MOST_LANES as u64) as usize;
-        let ops = random.choose(&[500, 3_000, 10_000, 40_000]) as usize;
+        let ops = random.choose(&[500, 2_000, 2_000, 5_000, 10_000, 40_000]) as usize;
         let phases = random.within(1, 6) as usize;
+        let tiny = random.one_in(8);
         let gc = with_keys(&fuzzed(&mut random, mechanism, backing), &wishes.gc);
         Plan {
             seed,
@@ -90,7 +94,7 @@ impl Plan {
             ops: wishes.ops.unwrap_or(ops),
             phases,
             gc,
-            defect: wishes.defect,
+            defect: wishes.defect.or(tiny.then_some(Defect::TinyMarkStack)),
             keep: None,
             flat: None,
         }
@@ -136,13 +140,23 @@ fn fuzzed(random: &mut Random, mechanism: &str, backing: &str) -> String {
     if random.one_in(2) {
         keys.push(format!("rounds={}", random.choose(&[0, 1, 2, 5, 100])));
     }
-    match random.below(4) {
+    match random.below(5) {
         0 => {}
+        4 => {
+            let phases = ["handshake", "arm", "mark", "round", "pause", "sweep"];
+            keys.push(format!("zeal=phase:{}", random.choose(&phases)));
+        }
         1 => keys.push(format!("zeal=safepoint:{}", random.choose(&[5, 50, 500]))),
         _ => keys.push(format!("zeal=alloc:{}", random.choose(&[1, 3, 20, 200]))),
     }
-    if random.one_in(3) {
-        keys.push("verify=mark".to_string());
+    if random.one_in(2) {
+        keys.push(format!("verify={}", random.choose(&["mark", "heap", "all"])));
+    }
+    if random.one_in(4) {
+        keys.push("poison".to_string());
+    }
+    if random.one_in(4) && !["cards", "stop"].contains(&mechanism) {
+        keys.push("oracle".to_string());
     }
     keys.join(",")
 }

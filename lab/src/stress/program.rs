@@ -1,11 +1,13 @@
 //! A stress program: for each lane a list of heap operations, computed from a seed.
 //!
-//! A **lane** is one sequence of operations, with the objects it made and alone may change. It is run by one thread after another, since ending the thread is an operation too.
-//! Operations are data, and mean something whatever came before: a place in the heap is given as a [`Path`] from the roots, a slot as a number that is taken modulo the slots there
-//! are. So any part of a program is a program, which is what makes shrinking possible.
+//! A **lane** is one sequence of operations, with the objects it made and alone may change. It is run by one thread
+//! after another, since ending the thread is an operation too. Operations are data, and mean something whatever came
+//! before: a place in the heap is given as a [`Path`] from the roots, a slot as a number that is taken modulo the
+//! slots there are. So any part of a program is a program, which is what makes shrinking possible.
 //!
-//! Seeds differ in character, not only in order (swarm testing: Groce et al., ISSTA 2012): each multiplies the frequency of every kind of operation, and of every
-//! class of size, by a factor of its own, often zero. Bugs that need much of one thing and none of another are found that way and no other.
+//! Seeds differ in character, not only in order (swarm testing: Groce et al., ISSTA 2012): each multiplies the
+//! frequency of every kind of operation, and of every class of size, by a factor of its own, often zero. Bugs that
+//! need much of one thing and none of another are found that way and no other.
 
 use std::ops::Range;
 
@@ -18,7 +20,8 @@ pub const MOST_LANES: usize = 8;
 pub const ROOTS: usize = 32;
 /// Global roots, which every lane reads and writes.
 pub const SHARED: usize = 48;
-/// The first of them, which hold what is old. A thread that ends hands them to the next one; only running out of memory clears them.
+/// The first of them, which hold what is old. A thread that ends hands them to the next one; only running out of
+/// memory clears them.
 pub const OLD_ROOTS: usize = 2;
 /// The most operations between two polls.
 const POLL_AT_LEAST: usize = 64;
@@ -86,7 +89,8 @@ pub enum End {
 /// One operation. `at` and `from` lead to an object of the lane's own (the last one on the path), `to` to any object.
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
-    /// Makes an array and an object for each of its slots, each referring to an earlier one; the array becomes a root.
+    /// Makes an array and an object for each of its slots, each referring to an earlier one; the array becomes a
+    /// root.
     Build { root: u8, count: u32, seed: u32 },
     /// Allocates an object and makes it a root.
     Alloc { shape: Shape, root: u8 },
@@ -96,7 +100,8 @@ pub enum Op {
     Link { at: Path, slot: u32, to: Path },
     /// Clears a slot.
     Unlink { at: Path, slot: u32 },
-    /// Moves a reference from one object to another and clears the first slot: it hides the target from a marker that has passed the second object and not yet reached the first.
+    /// Moves a reference from one object to another and clears the first slot: it hides the target from a marker that
+    /// has passed the second object and not yet reached the first.
     Hide { from: Path, slot: u32, at: Path, into: u32 },
     /// Moves a reference from a slot to a root.
     Lift { at: Path, slot: u32, root: u8 },
@@ -132,17 +137,21 @@ pub enum Op {
     Collect,
     /// Asks for room nobody was refused.
     Reclaim { bytes: u32 },
+    /// Sets the heap's limit to so many eighths of what it was at first.
+    Limit { eighths: u8 },
+    /// The process forks, and both go on.
+    Fork,
     /// The lane's thread ends.
     Finish { end: End },
 }
 
 /// How often each kind of operation occurs in a program, before the seed's factor.
-const FREQUENCIES: [u64; 23] =
-    [240, 360, 360, 120, 240, 80, 80, 24, 64, 80, 24, 160, 120, 48, 48, 48, 24, 160, 480, 20, 2, 1, 1];
+const FREQUENCIES: [u64; 24] =
+    [240, 360, 360, 120, 240, 80, 80, 24, 64, 80, 24, 160, 120, 48, 48, 48, 24, 160, 480, 20, 2, 1, 1, 1];
 /// Places in [`FREQUENCIES`] that every program keeps: without them it has nothing to work on.
 const KEPT: [usize; 4] = [0, 1, 2, 18];
 /// How often each class of size occurs: two words at most, small, medium, large, huge.
-const SIZES: [u64; 5] = [30, 120, 20, 4, 1];
+const SIZES: [u64; 5] = [30, 120, 20, 6, 2];
 
 /// The operations of `lane` in the program of `seed`, `count` of them.
 pub fn generate(seed: u64, lane: usize, count: usize) -> Vec<Op> {
@@ -158,6 +167,8 @@ pub fn generate(seed: u64, lane: usize, count: usize) -> Vec<Op> {
         let again = generator.old > 0 && generator.random.one_in(10_000);
         let op = if again {
             Op::Build { root: 0, count: generator.old.min(count as u64) as u32, seed: generator.number() }
+        } else if generator.forks && generator.random.one_in(count as u64) {
+            Op::Fork
         } else if since_poll >= POLL_AT_LEAST {
             Op::Poll
         } else {
@@ -177,6 +188,8 @@ struct Generator {
     depth: u64,
     /// Objects of an old array.
     old: u64,
+    /// Whether there are forks: about one in a lane, however long it is, as each checks the whole heap twice.
+    forks: bool,
 }
 
 impl Generator {
@@ -192,8 +205,9 @@ impl Generator {
             sizes = SIZES;
         }
         let depth = character.choose(&[2, 6, 20, 60]);
-        let old = character.choose(&[0, 0, 300, 3_000, 20_000]);
-        Generator { random: Random::new(seed, 1 + lane as u64), kinds, sizes, depth, old }
+        let old = character.choose(&[0, 0, 300, 300, 3_000, 20_000]);
+        let forks = character.one_in(3);
+        Generator { random: Random::new(seed, 1 + lane as u64), kinds, sizes, depth, old, forks }
     }
 
     fn weighted(random: &mut Random, weights: &[u64]) -> usize {
@@ -282,6 +296,7 @@ impl Generator {
             19 => Op::Block { wait: self.wait() },
             20 => Op::Collect,
             21 => Op::Reclaim { bytes: self.length() },
+            22 => Op::Limit { eighths: self.random.choose(&[1, 2, 4, 6, 8, 8]) },
             _ => Op::Finish { end: self.random.choose(&[End::Return, End::Panic]) },
         }
     }

@@ -15,6 +15,10 @@ use super::run::Outcome;
 /// Time between two plain lines where there is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(15);
 
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10.0).round() / 10.0
+}
+
 /// What one mechanism on one backing did.
 #[derive(Default, Serialize)]
 struct Row {
@@ -47,6 +51,8 @@ pub struct Report {
     total: Row,
     rows: BTreeMap<String, Row>,
     unavailable: BTreeMap<String, String>,
+    /// The program that took longest, and how long.
+    slowest: Option<(Duration, String)>,
 }
 
 impl Report {
@@ -67,6 +73,7 @@ impl Report {
             total: Row::default(),
             rows: BTreeMap::new(),
             unavailable: BTreeMap::new(),
+            slowest: None,
         }
     }
 
@@ -75,8 +82,11 @@ impl Report {
         self.rows.entry(format!("{} {}", part("mechanism"), part("backing"))).or_default()
     }
 
-    /// A run found nothing wrong.
-    pub fn passed(&mut self, plan: &Plan, outcome: &Outcome) {
+    /// A run found nothing wrong, and took so long.
+    pub fn passed(&mut self, plan: &Plan, outcome: &Outcome, time: Duration) {
+        if self.slowest.as_ref().is_none_or(|slowest| slowest.0 < time) {
+            self.slowest = Some((time, plan.to_json()));
+        }
         self.row(plan).add(outcome);
         self.total.add(outcome);
         self.tick();
@@ -137,10 +147,11 @@ impl Report {
         self.bar.finish_and_clear();
         json!({
             "seed": self.seed,
-            "seconds": (self.started.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+            "seconds": seconds(self.started.elapsed()),
             "total": self.total,
             "by": self.rows,
             "unavailable": self.unavailable,
+            "slowest": self.slowest.map(|(time, plan)| json!({ "seconds": seconds(time), "plan": plan })),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The two kinds of roots: those of a lane's thread, and the global ones that all lanes read and write.
 //!
-//! Each root is an address and the number of the object it was stored for. The collector sees the address; the check compares the object it
-//! finds there with the number.
+//! Each root is an address and the number of the object it was stored for. The collector sees the address; the check
+//! compares the object it finds there with the number.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,8 @@ use super::model::Header;
 use super::program::{MOST_LANES, OLD_ROOTS, ROOTS, SHARED};
 use super::shadow::Target;
 
-/// The roots of one thread. Only it writes them, and the collector reads them while it is at a safepoint, so nothing needs to be ordered.
+/// The roots of one thread. Only it writes them, and the collector reads them while it is at a safepoint, so nothing
+/// needs to be ordered.
 pub struct ThreadRoots {
     /// Address, and header.
     slots: [(AtomicUsize, AtomicUsize); ROOTS],
@@ -60,7 +61,7 @@ unsafe impl RootSource for ThreadRoots {
 }
 
 /// The global roots: first those for all, then for each lane those that one thread leaves to the next.
-const ALL_SHARED: usize = SHARED + MOST_LANES * OLD_ROOTS;
+pub const ALL_SHARED: usize = SHARED + MOST_LANES * OLD_ROOTS;
 
 /// The global roots. Nobody reaches a safepoint with the lock in hand, so the collector may take it.
 pub struct SharedRoots {

@@ -1,7 +1,8 @@
 //! One program, run in this process: its lanes' threads, and the meetings at which everything is checked.
 //!
-//! A program has phases. In a phase lanes run freely; at its end each waits in a blocking region until all are there and the heap has been checked. A lane
-//! is run by one thread after another: when one has ended, by itself or by a panic, the next takes over its list of operations and its objects, but not its roots.
+//! A program has phases. In a phase lanes run freely; at its end each waits in a blocking region until all are there
+//! and the heap has been checked. A lane is run by one thread after another: when one has ended, by itself or by a
+//! panic, the next takes over its list of operations and its objects, but not its roots.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
@@ -15,7 +16,7 @@ use super::fail::fail;
 use super::flat::Flatness;
 use super::input::Input;
 use super::lane::{Counts, Lane, Phase, Runner, World};
-use super::model::{Header, Layout, Model, word};
+use super::model::{BLOCK, Header, Layout, Model, word};
 use super::plan::Plan;
 use super::program::{self, End};
 use super::roots::{SharedRoots, ThreadRoots};
@@ -88,11 +89,16 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn std::error::Error>> {
     let shared = Arc::new(SharedRoots::new());
     heap.add_global_roots(shared.clone());
     let lanes = lanes(plan)?;
+    // Whole blocks, as the heap has it.
+    let limit = Config::parse(&plan.gc)?.limit().map_or(usize::MAX, |limit| limit as usize / BLOCK * BLOCK);
     let world = World {
         cards: heap.cards(),
         heap,
         shared,
-        limit: Config::parse(&plan.gc)?.limit().unwrap_or(u64::MAX) as usize,
+        last,
+        limit,
+        limit_now: limit.into(),
+        forked: false.into(),
         alone: lanes.len() == 1,
         drop_all: plan.flat.is_some(),
     };
@@ -113,7 +119,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn std::error::Error>> {
             if world.drop_all {
                 world.shared.clear();
             }
-            let (objects, bytes) = check(&world, &mut lanes.iter().map(lock).collect::<Vec<_>>(), &last);
+            let (objects, bytes) = check(&world, &mut lanes.iter().map(lock).collect::<Vec<_>>());
             counts.objects_checked += objects;
             counts.most_reachable_bytes = counts.most_reachable_bytes.max(bytes);
             let last = match &mut flatness {
@@ -132,8 +138,9 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn std::error::Error>> {
     for lane in &mut ended {
         lane.roots = Arc::new(ThreadRoots::new());
     }
-    check(&world, &mut ended, &last);
+    check(&world, &mut ended);
     if world.limit != usize::MAX {
+        world.heap.set_limit(world.limit)?;
         fill_half(&world);
     }
     for lane in &ended {

@@ -1,10 +1,12 @@
 //! What the heap must hold: every object of a lane, word for word.
 //!
-//! Only the lane changes its objects, so their shadows need no lock while it runs, and are exact at any moment. References lead anywhere, also to objects
-//! of other lanes; a slot's shadow is the number and the address of its target.
+//! Only the lane changes its objects, so their shadows need no lock while it runs, and are exact at any moment.
+//! References lead anywhere, also to objects of other lanes; a slot's shadow is the number and the address of its
+//! target.
 //!
-//! A lane does not know which of its objects are reachable, since other lanes' objects refer to them. It need not: it gets at objects only by walking the heap
-//! from roots. What has become unreachable is found and forgotten by the check when all lanes meet.
+//! A lane does not know which of its objects are reachable, since other lanes' objects refer to them. It need not: it
+//! gets at objects only by walking the heap from roots. What has become unreachable is found and forgotten by the
+//! check when all lanes meet.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -123,7 +125,8 @@ impl Partition {
     }
 }
 
-/// Every object that can be reached from `roots`. `find` knows the objects, and does not return for one that must not be reachable.
+/// Every object that can be reached from `roots`. `find` knows the objects, and does not return for one that must not
+/// be reachable.
 pub fn reach<'a>(roots: impl Iterator<Item = Target>, find: impl Fn(Number) -> &'a Object) -> NumberSet {
     let mut reached = NumberSet::default();
     let mut pending: Vec<Target> = roots.collect();

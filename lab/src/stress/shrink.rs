@@ -1,8 +1,9 @@
 //! From a program that fails to a small one that still does.
 //!
-//! Delta debugging (Zeller & Hildebrandt, TSE 2002) over what a plan holds: lanes, configuration keys, and runs of operations, at first half of them, in the end single ones. Threads interleave as they
-//! like, so a program that fails does not fail every time: how often it does is measured first, and each candidate is tried often enough that one which fails as
-//! often is hardly ever missed.
+//! Delta debugging (Zeller & Hildebrandt, TSE 2002) over what a plan holds: lanes, configuration keys, and runs of
+//! operations, at first half of them, in the end single ones. Threads interleave as they like, so a program that
+//! fails does not fail every time: how often it does is measured first, and each candidate is tried often enough that
+//! one which fails as often is hardly ever missed.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! What the threads of a hung process are doing: a debugger's backtraces where one is installed, and what the kernel says of each thread.
+//! What the threads of a hung process are doing: a debugger's backtraces where one is installed, and what the kernel
+//! says of each thread.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -6,8 +7,20 @@ use std::process::{Command, Stdio};
 /// Lines of a description, at most.
 const MOST_LINES: usize = 400;
 
-/// Describes the threads of process `pid`.
+/// Describes the threads of process `pid`, and of the processes it forked.
 pub fn describe(pid: u32) -> String {
+    let mut text = describe_one(pid);
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    for task in tasks {
+        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
+            text += &format!("forked process {child}:\n{}", describe(child));
+        }
+    }
+    text
+}
+
+fn describe_one(pid: u32) -> String {
     let mut text = kernel_view(pid);
     let pid = pid.to_string();
     let debuggers: [&[&str]; 2] =
