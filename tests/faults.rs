@@ -34,7 +34,7 @@ fn disarming(mechanism: &str) -> Call {
 }
 
 fn heap(mechanism: &str, backing: &str, plan: &Arc<FaultPlan>) -> Heap {
-    let keys = format!("mechanism={mechanism},backing={backing},limit=96M,heap=4M,verify=mark");
+    let keys = format!("mechanism={mechanism},backing={backing},limit=96M,heap=4M,rounds=2,verify=mark");
     let config = Config::parse(&keys).expect("a configuration");
     Heap::with_kernel(&config, &Kernel::failing(plan)).expect("it works on this machine")
 }
@@ -173,7 +173,7 @@ fn none_is_blind(mechanism: &str, what: &str, cycles: &[Told]) {
 
 /// One mechanism on one backing: a heap whose graph changes, and its saboteur.
 fn each(body: impl Fn(&str, &mut Mutator, &Arc<FaultPlan>, &Saboteur)) {
-    let _watchdog = Watchdog::start(Duration::from_secs(240));
+    let _watchdog = Watchdog::start(Duration::from_secs(600));
     for mechanism in MECHANISMS {
         for backing in BACKINGS {
             let plan = FaultPlan::new(1);
@@ -300,7 +300,7 @@ fn a_block_that_cannot_be_disarmed_is_used_all_the_same() {
 
 #[test]
 fn memory_that_cannot_be_given_back_is_kept_and_used_again() {
-    let _watchdog = Watchdog::start(Duration::from_secs(240));
+    let _watchdog = Watchdog::start(Duration::from_secs(600));
     for (mechanism, backing) in MECHANISMS.iter().flat_map(|m| BACKINGS.map(|b| (*m, b))) {
         let what = format!("{mechanism} on {backing}");
         let plan = FaultPlan::new(1);

@@ -15,7 +15,7 @@ const BACKINGS: [&str; 2] = ["anon", "shmem"];
 const SLOTS: usize = 4_000;
 
 fn heap(mechanism: &str, backing: &str, plan: &Arc<FaultPlan>) -> Option<Heap> {
-    let keys = format!("mechanism={mechanism},backing={backing},limit=96M,heap=4M,verify=mark");
+    let keys = format!("mechanism={mechanism},backing={backing},limit=96M,heap=4M,rounds=2,verify=mark");
     let config = Config::parse(&keys).expect("a configuration");
     Heap::with_kernel(&config, &Kernel::failing(plan)).map_err(|error| eprintln!("skipped: {error}")).ok()
 }
@@ -57,7 +57,7 @@ fn fault_thread_dies(call: Call, when: When, errno: i32, also: Option<Call>) {
 
 #[test]
 fn a_fault_thread_that_cannot_go_on_lets_everybody_go() {
-    let _watchdog = Watchdog::start(Duration::from_secs(240));
+    let _watchdog = Watchdog::start(Duration::from_secs(600));
     for also in [None, Some(Call::UffdUnregister)] {
         fault_thread_dies(Call::Poll, When::Nth(3), libc::ENOMEM, also);
         fault_thread_dies(Call::Poll, When::Always, libc::EINTR, also);

@@ -158,7 +158,7 @@ fn exhausts(m: &mut Mutator, gate: &Gate, phase: &'static str, garbage: bool, wh
 
 #[test]
 fn memory_used_up_at_any_phase_is_an_error_and_the_heap_goes_on() {
-    let _watchdog = Watchdog::start(Duration::from_secs(240));
+    let _watchdog = Watchdog::start(Duration::from_secs(600));
     for mechanism in ["async", "sync", "sigbus", "mprotect", "stop"] {
         for backing in ["anon", "shmem"] {
             let keys = format!("mechanism={mechanism},backing={backing},limit=16M,heap=16M,verify=mark");

@@ -30,7 +30,7 @@ const ERRNOS: [i32; 6] = [libc::ENOMEM, libc::EPERM, libc::EAGAIN, libc::EBUSY, 
 fn alone() -> (MutexGuard<'static, ()>, watchdog::Watchdog) {
     static ONE: Mutex<()> = Mutex::new(());
     let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    (alone, watchdog::Watchdog::start(Duration::from_secs(240)))
+    (alone, watchdog::Watchdog::start(Duration::from_secs(600)))
 }
 
 fn create(mechanism: &str, backing: &str, kernel: &Kernel) -> Result<Collector, HeapError> {

@@ -1,15 +1,17 @@
-//! `pagemark`: measures the collector.
+//! `pagemark`: measures the collector, tries to break it, and asks the kernel under it.
 //!
 //! `pagemark bench churn` allocates trees beside a live one and says how many nodes a second that is and how long the worst tree took;
 //! `pagemark bench mark` says what marking one object costs. Both print a control thread's stalls in the same run: on a
 //! shared machine a worst case means something only beside the machine's own.
 //!
-//! `pagemark stress` runs random programs on it and compares the whole heap with what it must hold.
+//! `pagemark stress` runs random programs on it and compares the whole heap with what it must hold. `pagemark semantics` finds out what the kernel does
+//! with write protection.
 
 mod churn;
 mod control;
 mod marking;
 mod node;
+mod semantics;
 mod stress;
 
 use std::io::Write;
@@ -18,7 +20,11 @@ use clap::{Parser, Subcommand};
 use pagemark::Config;
 
 #[derive(Parser)]
-#[command(name = "pagemark", version, about = "Measure and stress the pagemark collector")]
+#[command(
+    name = "pagemark",
+    version,
+    about = "Measure, stress and question the pagemark collector and the kernel under it"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -31,6 +37,8 @@ enum Command {
     Bench(Bench),
     /// Run random programs of heap operations and compare the heap, word for word, with what it must hold
     Stress(stress::Arguments),
+    /// Find out what this kernel does with userfaultfd write protection, by doing it
+    Semantics(semantics::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -78,6 +86,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
             writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&summary)?)?;
             return if clean { Ok(()) } else { Err("the collector failed; see above".into()) };
         }
+        Command::Semantics(semantics) => return semantics::run(semantics),
     };
     let result = match bench {
         Bench::Churn { levels, trees, gc } => churn::run(&configuration(&gc)?, levels, trees)?,

@@ -203,7 +203,7 @@ fn over_mappings(range: Range<usize>, request: &dyn Fn(Range<usize>) -> io::Resu
 
 /// How often a request is made again that is told to try again. Who holds it up changes the address space, and is done
 /// long before; a request that never gets anywhere must become an error, not a thread that turns round for ever.
-const TRIES: usize = 10_000;
+const TRIES: usize = 1_000;
 
 fn retrying(request: &dyn Fn() -> io::Result<()>) -> io::Result<()> {
     let mut tries = 0;

@@ -1,0 +1,100 @@
+/* MADV_GUARD_INSTALL on file memory that is write-protected through a userfaultfd never returns.
+ * cc -O1 -o t guard-install-never-returns.c && ./t
+ * Exit status 0: it returned. 1: it had to be killed after two seconds. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int uffd;
+static char *memory;
+static size_t length;
+
+static void check(long result, const char *what)
+{
+	if (result < 0) {
+		perror(what);
+		exit(2);
+	}
+}
+
+static int request_mode(unsigned long number, void *start, size_t len, unsigned long mode)
+{
+	struct uffdio_writeprotect wp = { .range = { (unsigned long)start, len }, .mode = mode };
+
+	return ioctl(uffd, number, &wp);
+}
+
+static void enroll(unsigned long mode)
+{
+	struct uffdio_register reg = { .range = { (unsigned long)memory, length }, .mode = mode };
+
+	check(ioctl(uffd, UFFDIO_REGISTER, &reg), "UFFDIO_REGISTER");
+}
+
+/* Maps memory, writes to each page, registers it and write-protects it. */
+static void track(size_t len, int flags, unsigned long features)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = features };
+
+	uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	check(uffd, "userfaultfd");
+	check(ioctl(uffd, UFFDIO_API, &api), "UFFDIO_API");
+	length = len;
+	if (!memory)
+		memory = mmap(NULL, len, PROT_READ | PROT_WRITE, flags, -1, 0);
+	check(memory == MAP_FAILED ? -1 : 0, "mmap");
+	for (size_t i = 0; i < len; i += 4096)
+		memory[i] = 1;
+	enroll(UFFDIO_REGISTER_MODE_WP);
+	check(request_mode(UFFDIO_WRITEPROTECT, memory, len, UFFDIO_WRITEPROTECT_MODE_WP), "UFFDIO_WRITEPROTECT");
+}
+
+#ifndef UFFD_FEATURE_WP_HUGETLBFS_SHMEM
+#define UFFD_FEATURE_WP_HUGETLBFS_SHMEM (1 << 12)
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+/* Runs `life` in a child for at most two seconds. Returns whether it ended by itself. */
+static int ends(void (*life)(void))
+{
+	pid_t child = fork();
+
+	check(child, "fork");
+	if (child == 0) {
+		life();
+		_exit(0);
+	}
+	for (int i = 0; i < 20; i++) {
+		if (waitpid(child, NULL, WNOHANG) == child)
+			return 1;
+		usleep(100000);
+	}
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	return 0;
+}
+
+static void install(void)
+{
+	track(4096, MAP_SHARED | MAP_ANONYMOUS, UFFD_FEATURE_WP_HUGETLBFS_SHMEM);
+	if (madvise(memory, length, MADV_GUARD_INSTALL))
+		perror("MADV_GUARD_INSTALL");
+}
+
+int main(void)
+{
+	int returned = ends(install);
+
+	printf("MADV_GUARD_INSTALL %s\n", returned ? "returned" : "did not return in two seconds");
+	return !returned;
+}
