@@ -4,6 +4,9 @@
 //! (`;;; test-args:`). The output to compare with comes from `mechanism=stop` without any check. Each run must also report, in its summary, that verification found
 //! nothing and that cycles did run.
 
+mod scheme;
+
+use scheme::summary;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -11,26 +14,6 @@ use std::time::Duration;
 
 const MECHANISMS: [&str; 6] = ["async", "sync", "sigbus", "mprotect", "cards", "stop"];
 const BACKINGS: [&str; 2] = ["anon", "shmem"];
-
-/// The example's binary. `cargo test` has built it; `cargo test --test scheme_programs` has not.
-fn scheme() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let test = std::env::current_exe().expect("a test has a path");
-        let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
-        let binary = profile.join("examples/scheme");
-        if !binary.exists() {
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "--example", "scheme", "--target-dir"]).arg(profile.parent().expect("target"));
-            if profile.ends_with("release") {
-                cargo.arg("--release");
-            }
-            let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
-            assert!(status.success());
-        }
-        binary
-    })
-}
 
 /// The platform this is compiled on, as cargo calls it.
 fn host() -> String {
@@ -63,13 +46,7 @@ struct Program {
 }
 
 fn programs() -> Vec<Program> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/scheme/programs");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("the programs are there")
-        .map(|entry| entry.expect("readable").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "scm"))
-        .collect();
-    files.sort();
+    let files = scheme::files("examples/scheme/programs");
     assert!(files.len() >= 4, "{files:?}");
     files
         .into_iter()
@@ -85,23 +62,7 @@ fn programs() -> Vec<Program> {
 }
 
 fn run(program: &Program, keys: &str) -> Output {
-    Command::new(scheme())
-        .arg("--gc")
-        .arg(keys)
-        .arg(&program.file)
-        .args(&program.arguments)
-        .env_remove("PAGEMARK_GC")
-        .output()
-        .expect("the example runs")
-}
-
-/// The summary's number called `name`.
-fn summary(output: &Output, name: &str) -> u64 {
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<&str> = errors.lines().filter_map(|line| line.strip_prefix("pagemark: ")).collect();
-    let [line] = lines[..] else { panic!("expected one summary line, got {lines:?} in\n{errors}") };
-    let summary: serde_json::Value = serde_json::from_str(line).expect("the summary is JSON");
-    summary[name].as_u64().unwrap_or_else(|| panic!("no number {name} in {line}"))
+    scheme::run(&program.file, &program.arguments, keys)
 }
 
 /// One matrix at a time, or they take the processors from each other's collectors.

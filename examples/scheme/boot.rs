@@ -34,6 +34,7 @@ pub fn shared<S: Stores>(heap: Heap, limit: Option<u64>, args: Vec<String>) -> A
         prims: OnceLock::new(),
         ports: OnceLock::new(),
         oom_condition: OnceLock::new(),
+        sources: Mutex::default(),
         args,
     })
 }

@@ -4,6 +4,7 @@
 //! are `Exhausted` (reclaim, then run the instruction again) and `Exit`. The body is boxed to keep results in two
 //! registers.
 
+use crate::syntax::Pos;
 use crate::value::Value;
 
 /// The kinds of condition objects, as `file-error?` and `read-error?` tell them apart.
@@ -28,8 +29,8 @@ pub enum Body {
     Exhausted(usize),
     /// `(exit code)`, after the outputs were flushed.
     Exit(i32),
-    /// No handler was left for this object: the program (or thread) ends with it.
-    Uncaught(Value),
+    /// No handler was left for this object, raised at that place: the program (or thread) ends with it.
+    Uncaught(Value, Option<Pos>),
     /// Raise this object (not continuable).
     Raise(Value),
     /// Raise this object; the handler's value is the value of the call.
@@ -57,7 +58,7 @@ impl SchemeError {
     }
     #[cold]
     pub fn uncaught(v: Value) -> SchemeError {
-        SchemeError::new(Body::Uncaught(v))
+        SchemeError::new(Body::Uncaught(v, None))
     }
     #[cold]
     pub fn raise(v: Value) -> SchemeError {

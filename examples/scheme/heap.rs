@@ -6,12 +6,13 @@
 //! then reclaims and runs the same instruction again, so natives allocate everything first and mutate afterwards.
 
 use crate::error::SchemeError;
+pub use crate::strings::*;
 use crate::value::*;
 use crate::vm::{Stores, Vm};
 use pagemark::{ObjectModel, Space, Tracer};
 use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// The object model of the collector: a pair has no header, and every payload word of a tracked object is a value.
 pub struct Model;
@@ -146,50 +147,6 @@ pub fn byte_at(v: Value, i: usize) -> &'static AtomicU8 {
 pub fn bytes_of(v: Value, start: usize, end: usize) -> Vec<u8> {
     assert!(is_bytevector(v) && start <= end && end <= size(v));
     (start..end).map(|i| byte_at(v, i).load(Ordering::Relaxed)).collect()
-}
-
-/// Length of a string in characters.
-#[inline]
-pub fn str_len(s: Value) -> usize {
-    field(s, 0).as_fixnum() as usize
-}
-/// Character `i` of a string; `i` must be less than the length.
-#[inline]
-pub fn str_ref(s: Value, i: usize) -> char {
-    debug_assert!(is_string(s));
-    let buf = field(s, 1);
-    let h = first_word(buf);
-    assert!(i < header_size(h));
-    let code = if header_flags(h) & FLAG_WIDE != 0 {
-        // SAFETY: a wide buffer has `size` times four bytes after the header.
-        unsafe { &*((buf.0 as *const u8).add(8 + 4 * i) as *const AtomicU32) }.load(Ordering::Relaxed)
-    } else {
-        // SAFETY: a narrow buffer has `size` bytes after the header.
-        u32::from(unsafe { &*((buf.0 as *const u8).add(8 + i) as *const AtomicU8) }.load(Ordering::Relaxed))
-    };
-    char::from_u32(code).unwrap_or('\u{fffd}')
-}
-pub fn str_chars(s: Value) -> impl Iterator<Item = char> {
-    (0..str_len(s)).map(move |i| str_ref(s, i))
-}
-pub fn str_to_rust(s: Value) -> String {
-    str_chars(s).collect()
-}
-/// The name of a symbol as a Rust string.
-pub fn symbol_name(s: Value) -> String {
-    str_to_rust(field(s, 0))
-}
-
-fn buf_put(buf: Value, i: usize, c: char) {
-    let h = first_word(buf);
-    assert!(i < header_size(h));
-    if header_flags(h) & FLAG_WIDE != 0 {
-        // SAFETY: a wide buffer has `size` times four bytes after the header.
-        unsafe { &*((buf.0 as *const u8).add(8 + 4 * i) as *const AtomicU32) }.store(c as u32, Ordering::Relaxed);
-    } else {
-        // SAFETY: a narrow buffer has `size` bytes after the header.
-        unsafe { &*((buf.0 as *const u8).add(8 + i) as *const AtomicU8) }.store(c as u8, Ordering::Relaxed);
-    }
 }
 
 /// A list as a Rust vector; `None` if `v` is not a proper list.
@@ -327,47 +284,6 @@ impl<S: Stores> Vm<S> {
             byte_at(v, i).store(*b, Ordering::Relaxed);
         }
         Ok(v)
-    }
-    fn str_buf(&self, n: usize, wide: bool) -> Result<Value, SchemeError> {
-        self.alloc_leaf(Type::StrBuf, u64::from(wide), n, if wide { 4 * n } else { n })
-    }
-    /// A string of `n` times `fill`.
-    pub fn string_filled(&self, n: usize, fill: char) -> Result<Value, SchemeError> {
-        let buf = self.str_buf(n, fill as u32 > 255)?;
-        if fill != '\0' {
-            (0..n).for_each(|i| buf_put(buf, i, fill));
-        }
-        self.object(Type::String, 0, &[Value::fixnum(n as i64), buf])
-    }
-    pub fn string_from(&self, text: &str) -> Result<Value, SchemeError> {
-        self.string_from_iter(text.chars())
-    }
-    /// A string of the characters of an iterator that can be walked more than once.
-    pub fn string_from_iter(&self, chars: impl Iterator<Item = char> + Clone) -> Result<Value, SchemeError> {
-        let (mut n, mut wide) = (0, false);
-        for c in chars.clone() {
-            n += 1;
-            wide |= c as u32 > 255;
-        }
-        let buf = self.str_buf(n, wide)?;
-        for (i, c) in chars.enumerate() {
-            buf_put(buf, i, c);
-        }
-        self.object(Type::String, 0, &[Value::fixnum(n as i64), buf])
-    }
-    /// `string-set!`: widens the buffer when the character needs it. `i` must be less than the length.
-    pub fn str_set(&self, s: Value, i: usize, c: char) -> Result<(), SchemeError> {
-        let mut buf = field(s, 1);
-        if c as u32 > 255 && flags(buf) & FLAG_WIDE == 0 {
-            let n = str_len(s);
-            buf = self.str_buf(n, true)?;
-            for k in 0..n {
-                buf_put(buf, k, str_ref(s, k));
-            }
-            self.set_field(s, 1, buf);
-        }
-        buf_put(buf, i, c);
-        Ok(())
     }
     /// The symbol of that name.
     pub fn intern(&self, name: &str) -> Result<Value, SchemeError> {

@@ -20,11 +20,13 @@ mod prims;
 mod reader;
 mod repl;
 mod standard;
+mod strings;
 mod syntax;
 mod value;
 mod vm;
 
 use crate::error::{Body, SchemeError};
+use crate::value::Type;
 use crate::vm::{CardStores, PlainStores, Stores, Vm};
 use pagemark::{Config, Heap};
 use std::path::PathBuf;
@@ -72,13 +74,14 @@ pub fn finish<S: Stores>(vm: &mut Vm<S>, code: i32) -> ! {
 /// An error that nothing handled, in words.
 pub fn describe(e: &SchemeError) -> String {
     match &*e.0 {
-        Body::Uncaught(v) | Body::Raise(v) | Body::RaiseContinuable(v) => {
-            if heap::is_type(*v, value::Type::Condition) {
-                natives::report(*v, true)
-            } else {
-                format!("uncaught exception: {}", standard::print::write_to_string(*v))
-            }
+        Body::Uncaught(v, _) | Body::Raise(v) | Body::RaiseContinuable(v) if heap::is_type(*v, Type::Condition) => {
+            natives::report(*v, true)
         }
+        Body::Uncaught(v, at) => {
+            let place = at.map_or_else(String::new, |at| format!("{at}: "));
+            format!("{place}uncaught exception: {}", standard::print::write_to_string(*v))
+        }
+        Body::Raise(v) | Body::RaiseContinuable(v) => standard::print::write_to_string(*v),
         Body::Condition { message, .. } => message.clone(),
         Body::Exhausted(_) => "out of memory".into(),
         Body::Exit(code) => format!("exit {code}"),

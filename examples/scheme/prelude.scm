@@ -405,11 +405,10 @@
 (define stream-null? null?)
 (define empty-stream? null?)
 (define (load file . env)
-  (call-with-input-file file
-    (lambda (port)
-      (let loop ((form (read port)))
-        (if (not (eof-object? form))
-            (begin (apply eval form env) (loop (read port))))))))
+  (let ((source (%open-source file)))
+    (let loop ()
+      (let ((form (apply %next-form source env)))
+        (if form (begin (form) (loop)))))))
 (define exit
   (let ((leave exit))
     (lambda args

@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 /// An interned name; equal names are the same address.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Name(&'static str);
 
 static NAMES: LazyLock<Mutex<HashSet<&'static str>>> = LazyLock::new(Default::default);
@@ -48,7 +48,7 @@ impl std::hash::Hash for Name {
 }
 
 /// A place in a source file.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Pos {
     pub file: Name,
     pub line: u32,

@@ -1,6 +1,8 @@
 //! One heap's collector: the handle embedding layers hold, and the state its threads share.
 
+use std::ops::DerefMut;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use crate::barrier::{self, Barrier, Mechanism, cards::CardTable};
@@ -19,9 +21,10 @@ use crate::mark::tracer::Tracer;
 use crate::memory::Backing;
 use crate::model::{ObjectModel, RootSource};
 use crate::mutator::Mutator;
+use crate::primitive::Mutex;
 use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::meeting::{self, Condvar};
 use crate::primitive::thread::{self, JoinHandle};
-use crate::primitive::{Condvar, Mutex};
 use crate::sys::kernel::Kernel;
 use crate::sys::limits;
 use crate::telemetry::{EventListener, HeapCreated, Reason, Stats, Summary};
@@ -65,7 +68,7 @@ pub struct LimitError {
 ///
 /// Field order is drop order: the team ends first, then the barrier lets go of the memory, then the memory goes.
 pub struct Shared {
-    team: Team,
+    team: Mutex<Team>,
     barrier: Box<dyn Barrier>,
     /// The software cards that page reports are compared with.
     pub(crate) oracle: Option<Oracle>,
@@ -86,9 +89,11 @@ pub struct Shared {
     /// Requests to the collector thread.
     pub control: Control,
     /// References that handshakes handed over and marking has not taken yet.
-    pub handed_over: Mutex<Vec<usize>>,
-    globals: Mutex<Vec<Arc<dyn RootSource>>>,
-    listeners: Mutex<Vec<Arc<dyn EventListener>>>,
+    pub handed_over: meeting::Mutex<Vec<usize>>,
+    pub(crate) globals: meeting::Mutex<Vec<Arc<dyn RootSource>>>,
+    pub(crate) listeners: meeting::Mutex<Vec<Arc<dyn EventListener>>>,
+    /// The process whose threads collect: not that of a child that was forked without telling.
+    process: AtomicU32,
     /// For tests: what the cycle does wrong on purpose.
     pub(crate) defect: Option<Defect>,
     /// Entries a mark stack may hold.
@@ -98,17 +103,22 @@ pub struct Shared {
 /// What the collector thread is asked to do.
 #[derive(Default)]
 pub struct Control {
-    state: Mutex<ControlState>,
+    state: meeting::Mutex<ControlState>,
     changed: Condvar,
     /// A mutator waits for memory: no more rounds than necessary.
     pub hurry: AtomicBool,
 }
 
+/// What its lock guards.
 #[derive(Default)]
-struct ControlState {
+pub struct ControlState {
     requested: Option<Reason>,
     stop_the_world: bool,
     running: bool,
+    /// The collector thread does something, if only after the end of a cycle.
+    busy: bool,
+    /// A thread forks: no cycle starts.
+    held: bool,
     completed: u64,
     shutdown: bool,
 }
@@ -139,16 +149,45 @@ impl Control {
     /// For the collector thread: the next request, or `None` at the end. Marks a cycle as running.
     pub fn next(&self) -> Option<(Reason, bool)> {
         let mut state = self.state.lock();
+        state.busy = false;
+        self.changed.notify_all();
         loop {
             if state.shutdown {
                 return None;
             }
-            if let Some(reason) = state.requested.take() {
+            if !state.held
+                && let Some(reason) = state.requested.take()
+            {
                 state.running = true;
+                state.busy = true;
                 return Some((reason, std::mem::take(&mut state.stop_the_world)));
             }
             self.changed.wait(&mut state);
         }
+    }
+
+    /// Keeps cycles from starting, once the collector thread has nothing to do, until [`Control::release`].
+    pub fn hold(&self) {
+        let mut state = self.state.lock();
+        while state.held {
+            self.changed.wait(&mut state);
+        }
+        // First, or one cycle after the other might be requested in time.
+        state.held = true;
+        while state.busy {
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Cycles may start again.
+    pub fn release(&self) {
+        self.state.lock().held = false;
+        self.changed.notify_all();
+    }
+
+    /// Keeps everybody from asking for anything until the lock is dropped.
+    pub fn lock(&self) -> meeting::MutexGuard<'_, ControlState> {
+        self.state.lock()
     }
 
     /// For the collector thread: the cycle is over.
@@ -186,6 +225,43 @@ impl Control {
 }
 
 impl Shared {
+    /// What the threads of one heap share, the helpers that mark included; the collector thread is not started.
+    pub(crate) fn new(
+        config: &Config,
+        model: impl ObjectModel,
+        heap: Heap,
+        barrier: Box<dyn Barrier>,
+        defect: Option<Defect>,
+        kernel: &Kernel,
+    ) -> Result<Shared, HeapError> {
+        let name = config.name();
+        let limit = heap.footprint.limit() as u64;
+        let mechanism = mechanism_of(&*barrier);
+        // `cards` would be compared with itself, and `stop` sees nothing.
+        let by_pages = barrier.sees_writes() && barrier.cards().is_none();
+        let oracle = (config.oracle() && by_pages).then(|| Oracle::open(&heap.tracked.range, kernel)).transpose()?;
+        let team = Team::new(config.markers(), name, kernel).map_err(HeapError::Thread)?;
+        Ok(Shared {
+            team: Mutex::new(team),
+            barrier: cycle::defect::wrap(barrier, defect),
+            oracle,
+            heap,
+            model: Box::new(model),
+            config: config.clone(),
+            rendezvous: Rendezvous::default(),
+            pacer: Pacer::new(config.growth(), config.heap().min(limit), limit),
+            stats: Stats::new(name, mechanism, config.backing()),
+            rest: Rest::default(),
+            control: Control::default(),
+            handed_over: meeting::Mutex::default(),
+            globals: meeting::Mutex::default(),
+            listeners: meeting::Mutex::default(),
+            process: std::process::id().into(),
+            defect,
+            stack_bound: if defect == Some(Defect::TinyMarkStack) { 8 } else { 4 << 20 },
+        })
+    }
+
     /// How writes are seen.
     #[inline]
     pub fn barrier(&self) -> &dyn Barrier {
@@ -193,8 +269,8 @@ impl Shared {
     }
 
     /// The marking threads.
-    pub fn team(&self) -> &Team {
-        &self.team
+    pub fn team(&self) -> impl DerefMut<Target = Team> + '_ {
+        self.team.lock()
     }
 
     /// Asks the collector thread for a cycle, without waiting.
@@ -228,6 +304,11 @@ impl Shared {
         tracer.stack
     }
 
+    /// Whether this process has the heap's threads.
+    pub fn in_its_process(&self) -> bool {
+        self.process.load(Ordering::Relaxed) == std::process::id()
+    }
+
     /// Tells all listeners.
     pub fn listen(&self, tell: impl Fn(&dyn EventListener)) {
         let listeners = self.listeners.lock().clone();
@@ -252,15 +333,26 @@ fn mechanism_of(barrier: &dyn Barrier) -> Mechanism {
     Mechanism::ALL.iter().copied().find(|mechanism| mechanism.name() == barrier.name()).unwrap_or(Mechanism::Auto)
 }
 
+/// Starts the collector thread.
+fn start(shared: &Arc<Shared>, kernel: &Kernel) -> std::io::Result<JoinHandle<()>> {
+    let for_thread = shared.clone();
+    let builder = thread::Builder::new().name(format!("{} gc", shared.config.name()));
+    kernel.allow_thread().and_then(|()| builder.spawn(move || cycle::run(&for_thread)))
+}
+
 struct Owner {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: meeting::Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        if !self.shared.in_its_process() {
+            // There is no thread to end, and to wait for it would be for ever.
+            return;
+        }
         self.shared.control.shut_down();
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = self.thread.lock().take() {
             // A panic of the collector thread has already ended the process.
             let _ = thread.join();
         }
@@ -313,7 +405,6 @@ impl Collector {
             None => default_limit(config.backing()),
         };
         let limit = (limit / BLOCK * BLOCK).max(LEAST_LIMIT);
-        let target = (config.heap() as usize).min(limit);
         let name = config.name();
         let heap = Heap::reserve(kernel, config.backing(), limit, config.poison(), name)?;
         let opened =
@@ -325,39 +416,27 @@ impl Collector {
                 say(&format!("pagemark[{name}] mechanism {}: {reason}", opened.barrier.name()));
             }
         }
-        let mechanism = mechanism_of(&*opened.barrier);
-        // `cards` would be compared with itself, and `stop` sees nothing.
-        let by_pages = opened.barrier.sees_writes() && opened.barrier.cards().is_none();
-        let oracle = (config.oracle() && by_pages).then(|| Oracle::open(&heap.tracked.range, kernel)).transpose()?;
-        let team = Team::new(config.markers(), name, kernel).map_err(HeapError::Thread)?;
-        let shared = Arc::new(Shared {
-            team,
-            barrier: cycle::defect::wrap(opened.barrier, defect),
-            oracle,
-            heap,
-            model: Box::new(model),
-            config: config.clone(),
-            rendezvous: Rendezvous::default(),
-            pacer: Pacer::new(config.growth(), target as u64, limit as u64),
-            stats: Stats::new(name, mechanism, config.backing()),
-            rest: Rest::default(),
-            control: Control::default(),
-            handed_over: Mutex::default(),
-            globals: Mutex::default(),
-            listeners: Mutex::default(),
-            defect,
-            stack_bound: if defect == Some(Defect::TinyMarkStack) { 8 } else { 4 << 20 },
-        });
-        let for_thread = shared.clone();
-        let builder = thread::Builder::new().name(format!("{name} gc"));
-        let thread = kernel
-            .allow_thread()
-            .and_then(|()| builder.spawn(move || cycle::run(&for_thread)))
-            .map_err(HeapError::Thread)?;
+        let shared = Arc::new(Shared::new(config, model, heap, opened.barrier, defect, kernel)?);
+        let thread = start(&shared, kernel).map_err(HeapError::Thread)?;
         if matches!(config.zeal(), Zeal::Phase(_)) {
             shared.request(Reason::Zeal, false);
         }
-        Ok(Collector(Arc::new(Owner { shared, thread: Some(thread) })))
+        Ok(Collector(Arc::new(Owner { shared, thread: meeting::Mutex::new(Some(thread)) })))
+    }
+
+    /// In the child of a fork, on its only thread: a marking team and a collector thread in place of those that only the parent has.
+    pub(crate) fn restart_threads(&self) -> std::io::Result<()> {
+        let shared = &self.0.shared;
+        let kernel = shared.heap.mapping.kernel();
+        let team = Team::new(shared.config.markers(), shared.config.name(), kernel)?;
+        // Not dropped: that would wait for threads that are not there.
+        std::mem::forget(std::mem::replace(&mut *shared.team.lock(), team));
+        shared.process.store(std::process::id(), Ordering::Relaxed);
+        let thread = start(shared, kernel)?;
+        std::mem::forget(self.0.thread.lock().replace(thread));
+        // SAFETY: the parent's collector thread holds one count, and in this process it is not there to give it up.
+        unsafe { Arc::decrement_strong_count(Arc::as_ptr(shared)) };
+        Ok(())
     }
 
     /// What its threads share.

@@ -10,7 +10,7 @@
 //! | [`mark`] | the mark stack, the workers, termination |
 //! | [`cycle`] | phases, rounds, the pause, pacing, handshakes |
 //! | [`verify`] | a second, independent trace in the pause |
-//! | [`mutator`], [`collector`] | what an embedding layer calls |
+//! | [`mutator`], [`collector`], [`mod@fork`] | what an embedding layer calls |
 //! | [`telemetry`], [`config`] | what is told, what can be set |
 //! | `primitive` | atomics, locks and threads, real ones or loom's |
 //! | [`sys`] | system calls |
@@ -31,6 +31,7 @@ pub mod config;
 pub mod cycle;
 pub mod error;
 pub mod fatal;
+pub mod fork;
 pub mod heap;
 pub mod layout;
 pub mod mark;

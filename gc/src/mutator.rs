@@ -75,6 +75,11 @@ impl Mutator {
         &self.collector
     }
 
+    /// How the collector sees it.
+    pub(crate) fn party(&self) -> &Arc<Party> {
+        &self.party
+    }
+
     fn shared(&self) -> &Shared {
         self.collector.shared()
     }
@@ -240,7 +245,16 @@ impl Mutator {
         if fits { Ok(()) } else { Err(OutOfMemory { requested: bytes, limit }) }
     }
 
+    /// A child that was forked in another way than [`Mutator::fork`] would wait for ever.
+    fn assert_collected(&self) {
+        assert!(
+            self.shared().in_its_process(),
+            "this heap has no collector in this process, which was forked without it: fork with Mutator::fork, or exec"
+        );
+    }
+
     fn wait_for_running_cycle(&mut self) {
+        self.assert_collected();
         let away = Away::go(self);
         let shared = away.0.shared();
         shared.control.wait_for_running();
@@ -248,6 +262,7 @@ impl Mutator {
     }
 
     fn wait_for_cycle(&mut self, reason: Reason, stop_the_world: bool) {
+        self.assert_collected();
         let away = Away::go(self);
         let shared = away.0.shared();
         shared.control.request_and_wait(reason, stop_the_world);
@@ -276,13 +291,17 @@ impl Drop for Mutator {
 }
 
 /// The mutator is away while this lives, also while it unwinds.
-struct Away<'a>(&'a Mutator);
+pub(crate) struct Away<'a>(&'a Mutator);
 
-impl Away<'_> {
-    fn go(mutator: &mut Mutator) -> Away<'_> {
+impl<'a> Away<'a> {
+    pub(crate) fn go(mutator: &'a mut Mutator) -> Away<'a> {
         let shared = mutator.shared();
         shared.rendezvous.go_away(&mutator.party, &|party| shared.hand_over(party));
         Away(mutator)
+    }
+
+    pub(crate) fn mutator(&self) -> &'a Mutator {
+        self.0
     }
 }
 

@@ -31,6 +31,7 @@ pub use pagemark_derive::Trace;
 pub use pagemark_gc::barrier::cards::CardTable;
 pub use pagemark_gc::collector::{HeapError, LimitError};
 pub use pagemark_gc::config::{Config, ConfigBuilder, ConfigError};
+pub use pagemark_gc::fork::{ForkError, Forked};
 pub use pagemark_gc::heap::Exhausted;
 pub use pagemark_gc::model::{ObjectModel, RootSource, Space, Tracer};
 pub use pagemark_gc::mutator::OutOfMemory;
@@ -209,5 +210,20 @@ impl Mutator {
     /// bytes of a leaf object that is a root is fine). The thread's [`RootSource`] must be complete, and stays as it is.
     pub fn blocking<R>(&mut self, f: impl FnOnce() -> R) -> R {
         self.inner.blocking(f)
+    }
+
+    /// Forks the process; parent and child each go on with a heap of their own. A safepoint. See [`pagemark_gc::fork`].
+    ///
+    /// # Errors
+    ///
+    /// [`ForkError`]: there is no child, and nothing has changed.
+    ///
+    /// # Safety
+    ///
+    /// As for any `fork(2)` of a process with threads: in the child, what threads outside of this heap were changing stays half changed, and
+    /// the locks they held stay held. What the child uses afterwards must not depend on those.
+    pub unsafe fn fork(&mut self) -> Result<Forked, ForkError> {
+        // SAFETY: by this function's contract.
+        unsafe { self.inner.fork() }
     }
 }

@@ -50,7 +50,9 @@ pub use field::Field;
 pub use roots::{Global, Root};
 pub use trace::Trace;
 
-use crate::{CardTable, Config, Exhausted, HeapError, ObjectModel, OutOfMemory, Space, Tracer, telemetry};
+use crate::{
+    CardTable, Config, Exhausted, ForkError, Forked, HeapError, ObjectModel, OutOfMemory, Space, Tracer, telemetry,
+};
 use roots::RootTable;
 
 /// What the collector knows of a type: how to trace bytes of it.
@@ -240,6 +242,20 @@ impl Mutator {
     /// Runs `f` while pauses go on without this thread.
     pub fn blocking<R>(&mut self, f: impl FnOnce() -> R) -> R {
         self.raw.blocking(f)
+    }
+
+    /// Forks the process, as [`crate::Mutator::fork`]: handles of this thread hold in the child what they hold here.
+    ///
+    /// # Errors
+    ///
+    /// [`ForkError`]: there is no child, and nothing has changed.
+    ///
+    /// # Safety
+    ///
+    /// As [`crate::Mutator::fork`].
+    pub unsafe fn fork(&mut self) -> Result<Forked, ForkError> {
+        // SAFETY: by this function's contract.
+        unsafe { self.raw.fork() }
     }
 
     /// The card table, only under `mechanism=cards`: after each [`Field::set`], mark [`Field::address`].

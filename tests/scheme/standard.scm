@@ -1,4 +1,6 @@
-;;; The standard library: ports, printing, hash tables, strings, numbers. The argument is a file that may be written.
+;;; The standard library: ports, printing, hash tables, strings, numbers. Run as
+;;;   scheme standard.scm FILE
+;;; where FILE may be written, and is deleted again.
 
 (import (scheme base) (scheme char) (scheme complex) (scheme cxr) (scheme file) (scheme inexact) (scheme lazy)
         (scheme process-context) (scheme read) (scheme time) (scheme write))

@@ -8,9 +8,17 @@
 //! This file stands alone, so that tests of other crates can include it by its path.
 
 use std::fs;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
+
+/// `eprintln!` would go into the output that the test harness keeps for a test that ends, which this one does not.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
 
 /// How long one thread may take to print its stack.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,7 +39,7 @@ impl Watchdog {
         let test = std::thread::current().name().unwrap_or("a test").to_string();
         std::thread::spawn(move || {
             if over.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
-                eprintln!("watchdog: {test} still runs after {time:?}; all threads:");
+                say!("watchdog: {test} still runs after {time:?}; all threads:");
                 dump_threads();
                 std::process::abort();
             }
@@ -58,7 +66,7 @@ pub fn dump_threads() {
         let read = |file: &str| fs::read_to_string(format!("/proc/self/task/{thread}/{file}")).unwrap_or_default();
         let status = read("status");
         let line = |key: &str| status.lines().find(|line| line.starts_with(key)).unwrap_or("").replace('\t', " ");
-        eprintln!("--- {thread}: {}, {}, in {}", line("Name"), line("State"), read("wchan"));
+        say!("--- {thread}: {}, {}, in {}", line("Name"), line("State"), read("wchan"));
         PRINTED.store(false, Ordering::SeqCst);
         // SAFETY: sends a signal to a thread of this process, whose handler is installed.
         if unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) } != 0 {
@@ -67,7 +75,7 @@ pub fn dump_threads() {
         let start = Instant::now();
         while !PRINTED.load(Ordering::SeqCst) {
             if start.elapsed() > PATIENCE {
-                eprintln!("    does not answer: it holds signals back, or a lock that printing needs");
+                say!("    does not answer: it holds signals back, or a lock that printing needs");
                 break;
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -76,6 +84,6 @@ pub fn dump_threads() {
 }
 
 extern "C" fn print_stack(_signal: libc::c_int) {
-    eprintln!("{}", std::backtrace::Backtrace::force_capture());
+    say!("{}", std::backtrace::Backtrace::force_capture());
     PRINTED.store(true, Ordering::SeqCst);
 }

@@ -10,8 +10,32 @@ use std::path::{Path, PathBuf};
 
 type Exports = HashMap<Name, Binding>;
 
+/// What `cond-expand` and `(features)` know.
 pub const FEATURES: &[&str] =
-    &["r7rs", "exact-closed", "exact-complex", "ieee-float", "ratios", "full-unicode", "pagemark", "threads", "else"];
+    &["r7rs", "exact-closed", "exact-complex", "ieee-float", "ratios", "full-unicode", "pagemark", "threads"];
+
+/// The libraries that stand for the system environment. The SRFIs are those whose procedures it has.
+const STANDARD: &[&str] = &[
+    "scheme/base",
+    "scheme/case-lambda",
+    "scheme/char",
+    "scheme/complex",
+    "scheme/cxr",
+    "scheme/eval",
+    "scheme/file",
+    "scheme/inexact",
+    "scheme/lazy",
+    "scheme/load",
+    "scheme/process-context",
+    "scheme/r5rs",
+    "scheme/read",
+    "scheme/repl",
+    "scheme/time",
+    "scheme/write",
+    "pagemark",
+    "pagemark/gc",
+];
+const SRFIS: &[&str] = &["0", "1", "6", "8", "9", "11", "16", "18", "23", "28", "30", "39", "62", "69", "87", "98"];
 
 /// All data of a file.
 pub fn read_file(path: &Path) -> Expand<Vec<Syntax>> {
@@ -68,7 +92,8 @@ impl<S: Stores> Expander<'_, S> {
 
     fn feature(&self, r: &Syntax) -> bool {
         if let Some(id) = r.ident() {
-            return FEATURES.contains(&id.name().text());
+            let name = id.name().text();
+            return name == "else" || FEATURES.contains(&name);
         }
         let Some([head, rest @ ..]) = r.items() else { return false };
         match head.ident().map(|i| i.name().text()) {
@@ -86,13 +111,9 @@ impl<S: Stores> Expander<'_, S> {
     }
 
     fn is_standard(key: &str) -> bool {
-        let srfi = key.strip_prefix("srfi/").map(|s| s.trim_start_matches("srfi-"));
-        match srfi {
-            Some(n) => {
-                ["0", "6", "9", "11", "18", "23", "28", "30", "39", "62", "69", "87"].contains(&n)
-                    || ["1", "8", "16", "98"].contains(&n)
-            }
-            None => key.starts_with("scheme/") || key == "pagemark" || key == "pagemark/gc",
+        match key.strip_prefix("srfi/") {
+            Some(n) => SRFIS.contains(&n.trim_start_matches("srfi-")),
+            None => STANDARD.contains(&key),
         }
     }
 

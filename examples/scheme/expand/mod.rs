@@ -15,7 +15,7 @@ use crate::error::{Kind, SchemeError};
 use crate::prims::Answer;
 use crate::syntax::{Alias, Ident, Name, Node, Pos, Syntax, to_value};
 use crate::vm::{Stores, Vm};
-pub use library::{read_file, read_text};
+pub use library::{FEATURES, read_file, read_text};
 use parking_lot::Mutex;
 pub use rules::Macro;
 use std::sync::Arc;

@@ -78,7 +78,7 @@ fn conditions<S: Stores>(r: &mut Registry<S>) {
     r.add("read-error?", 1, 1, |_, a| Ok(of_kind(a[0], &[Kind::Read])));
     r.add("out-of-memory-error?", 1, 1, |_, a| Ok(of_kind(a[0], &[Kind::OutOfMemory])));
     r.add("%uncaught-exception", 1, 1, |vm, a| {
-        let text = vm.string_from("uncaught exception in a thread")?;
+        let text = vm.string_from("uncaught exception in a thread:")?;
         let list = vm.list(a)?;
         vm.object(Type::Condition, 0, &[Value::fixnum(Kind::Thread as i64), text, list, Value::FALSE])
     });
@@ -94,7 +94,10 @@ pub fn report(v: Value, place: bool) -> String {
     text.push_str(&str_to_rust(field(v, 1)));
     for i in list_to_vec(field(v, 2)).unwrap_or_default() {
         text.push(' ');
-        text.push_str(&crate::standard::print::write_to_string(i));
+        match is_type(i, Type::Condition) {
+            true => text.push_str(&report(i, place)),
+            false => text.push_str(&crate::standard::print::write_to_string(i)),
+        }
     }
     text
 }
@@ -157,7 +160,7 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
     }
     r.add("features", 0, 0, |vm, _| {
         let mut all = Vec::new();
-        for f in ["r7rs", "exact-closed", "ieee-float", "ratios", "full-unicode", "pagemark"] {
+        for f in crate::expand::FEATURES {
             all.push(vm.intern(f)?);
         }
         vm.list(&all)

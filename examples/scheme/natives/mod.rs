@@ -4,6 +4,7 @@ mod bytes;
 mod control;
 pub mod equal;
 mod lists;
+mod load;
 pub mod special;
 mod threads;
 mod vectors;
@@ -19,5 +20,6 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
     control::install(r);
     equal::install(r);
     threads::install(r);
+    load::install(r);
 }
 pub use control::report;

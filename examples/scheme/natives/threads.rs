@@ -123,7 +123,7 @@ fn start<S: Stores>(vm: &mut Vm<S>, a: &[Value]) -> Answer {
         let (value, state) = match result {
             Ok(v) => (v, DONE),
             Err(e) => match *e.0 {
-                Body::Uncaught(v) | Body::Raise(v) => (v, FAILED),
+                Body::Uncaught(v, _) | Body::Raise(v) => (v, FAILED),
                 Body::Exit(code) => crate::finish(&mut vm, code),
                 _ => (Value::FALSE, FAILED),
             },

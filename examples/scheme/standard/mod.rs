@@ -4,7 +4,7 @@
 //! after the core's own prelude: what calls procedures (ports handed to procedures, hash table updates and walks,
 //! string searches with predicates) or only combines primitives.
 
-mod args;
+pub mod args;
 pub mod numbers;
 pub mod ports;
 pub mod print;

@@ -583,7 +583,11 @@ impl<S: Stores> Vm<S> {
                     };
                     e = SchemeError::raise(v);
                 }
-                body @ (Body::Exit(_) | Body::Uncaught(_)) => return Err(SchemeError(Box::new(body))),
+                Body::Uncaught(v, _) => {
+                    let at = code.map(|c| self.source_position(st, c, pc as *const Ins));
+                    return Err(SchemeError(Box::new(Body::Uncaught(v, at))));
+                }
+                body @ Body::Exit(_) => return Err(SchemeError(Box::new(body))),
             }
         }
     }

@@ -13,6 +13,10 @@ use crate::syntax::{Name, Pos, Syntax, from_value};
 use crate::value::{Type, Value};
 
 impl<S: Stores> Vm<S> {
+    /// The environment that an environment object stands for; the program's own if it is none.
+    pub fn env_of(&self, env: Value) -> EnvId {
+        if is_type(env, Type::Environment) { field(env, 0).as_fixnum() as EnvId } else { PROGRAM }
+    }
     /// The closure of no arguments that evaluates a form.
     pub fn compile_form(&mut self, form: &Syntax, env: EnvId) -> Result<Value, SchemeError> {
         let expr = Expander::new(self).top(form, env)?;
@@ -21,10 +25,7 @@ impl<S: Stores> Vm<S> {
     }
     /// The same for `(eval datum environment)`.
     pub fn compile_value(&mut self, datum: Value, env: Value) -> Result<Value, SchemeError> {
-        let env = match is_type(env, Type::Environment) {
-            true => field(env, 0).as_fixnum() as EnvId,
-            false => PROGRAM,
-        };
+        let env = self.env_of(env);
         let pos = Pos { file: Name::new("eval"), line: 1, column: 1 };
         self.compile_form(&from_value(datum, pos), env)
     }

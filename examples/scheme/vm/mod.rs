@@ -14,11 +14,11 @@ use crate::env::Environments;
 use crate::error::SchemeError;
 use crate::heap::{car, cdr, field, is_pair};
 use crate::prims::Primitive;
-use crate::syntax::Pos;
+use crate::syntax::{Pos, Syntax};
 use crate::value::Value;
 use pagemark::{CardTable, Heap, Mutator, RootSource, Tracer};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -191,6 +191,8 @@ pub struct Shared<S: Stores> {
     pub ports: OnceLock<[Value; 3]>,
     /// What is raised when not even a condition object can be made.
     pub oom_condition: OnceLock<Value>,
+    /// The forms still to come of files that are being loaded.
+    pub sources: Mutex<Vec<VecDeque<Syntax>>>,
     /// Program arguments for `command-line`.
     pub args: Vec<String>,
 }

@@ -120,6 +120,21 @@ impl ArmedBits {
         }
     }
 
+    /// The same for the pages of a whole tracked range that are armed, without touching the words of others.
+    pub fn clear_all(&self, range: &PageRange) {
+        let Some(section) = self.section(range.start) else { return };
+        let (mut from, to) = section.bits(range);
+        loop {
+            from = section.next(from, to, true);
+            if from >= to {
+                return;
+            }
+            let end = section.next(from, to, false);
+            section.change(from, end, false);
+            from = end;
+        }
+    }
+
     fn section(&self, address: usize) -> Option<&Section> {
         self.sections.iter().find(|section| section.range.contains(&address))
     }

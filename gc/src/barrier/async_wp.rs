@@ -15,6 +15,8 @@
 //!
 //! The descriptor is only kept open: closing it ends the tracking.
 
+use std::os::fd::AsRawFd;
+
 use userfaultfd::Uffd;
 
 use super::registration::{self, Registered};
@@ -31,6 +33,8 @@ const NAME: &str = "async";
 pub(super) struct AsyncWp {
     uffd: Uffd,
     pagemap: Pagemap,
+    backing: Backing,
+    ranges: Box<[PageRange]>,
     kernel: Kernel,
 }
 
@@ -41,7 +45,7 @@ impl AsyncWp {
             let (cause, remedy) = refused.explain(kernel);
             BarrierError::Unavailable { mechanism: NAME, cause, remedy }
         })?;
-        Ok(AsyncWp { uffd, pagemap, kernel: kernel.clone() })
+        Ok(AsyncWp { uffd, pagemap, backing, ranges: ranges.into(), kernel: kernel.clone() })
     }
 }
 
@@ -63,5 +67,14 @@ impl Barrier for AsyncWp {
         // Nobody ever waits for a page in this mode, so there is nobody to wake.
         uffd::unprotect(&self.kernel, &self.uffd, range, Waiters::LeaveAsleep)
             .map_err(|error| BarrierError::kernel(NAME, "ioctl(UFFDIO_WRITEPROTECT)", error))
+    }
+
+    fn restart_in_child(&self) -> Result<(), BarrierError> {
+        let fresh = AsyncWp::open(self.backing, &self.ranges, &self.kernel)?;
+        let replace = |old: &dyn AsRawFd, new: &dyn AsRawFd| {
+            self.kernel.replace_descriptor(old, new).map_err(|error| BarrierError::kernel(NAME, "dup3(2)", error))
+        };
+        replace(&self.uffd, &fresh.uffd)?;
+        replace(self.pagemap.file(), fresh.pagemap.file())
     }
 }

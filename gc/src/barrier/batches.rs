@@ -22,6 +22,11 @@ impl Batches {
         result
     }
 
+    /// In the child of a fork, whose fault thread begins anew: no batch runs.
+    pub fn restart(&self) {
+        self.0.store(0, Ordering::SeqCst);
+    }
+
     /// Returns when the batch that runs now, if one does, is over.
     pub fn settle(&self) {
         let seen = self.0.load(Ordering::SeqCst);

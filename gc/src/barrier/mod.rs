@@ -88,6 +88,15 @@ pub trait Barrier: Send + Sync {
         None
     }
 
+    /// In the child of a fork, on its only thread: starts over with every page *written*. The kernel gives a child no userfaultfd, its memory is not
+    /// armed, and the descriptors it inherits are for the parent's memory: no request may be made on them.
+    ///
+    /// # Errors
+    /// As [`open`]; the barrier is of no use then.
+    fn restart_in_child(&self) -> Result<(), BarrierError> {
+        Ok(())
+    }
+
     /// The card table mutators must mark, for the software mechanism.
     fn cards(&self) -> Option<cards::CardTable> {
         None

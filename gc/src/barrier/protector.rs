@@ -21,6 +21,7 @@ use super::armed_bits::ArmedBits;
 use super::registration::{self, Registered};
 use super::{BarrierError, PageRange};
 use crate::layout::PAGE;
+use crate::memory::Backing;
 use crate::sys::Kernel;
 use crate::sys::uffd::{self, Waiters};
 
@@ -31,23 +32,36 @@ pub(super) struct Protector {
     pub bits: ArmedBits,
     pub kernel: Kernel,
     skips_unpopulated: bool,
+    features: u64,
+    backing: Backing,
 }
 
 impl Protector {
-    /// Takes over a registered descriptor; no page is armed.
-    pub fn new(
+    /// Opens a descriptor with `features` and registers the ranges with it; no page is armed. And what the embedder should hear about it.
+    pub fn open(
         mechanism: &'static str,
-        registered: Registered,
+        features: u64,
+        backing: Backing,
         ranges: &[PageRange],
         kernel: &Kernel,
-    ) -> Result<Protector, BarrierError> {
-        Ok(Protector {
-            mechanism,
-            uffd: registered.uffd,
-            bits: ArmedBits::new(ranges, kernel).map_err(|e| BarrierError::tables(mechanism, e))?,
-            kernel: kernel.clone(),
-            skips_unpopulated: registered.skips_unpopulated,
-        })
+    ) -> Result<(Protector, Option<String>), BarrierError> {
+        let Registered { uffd, skips_unpopulated, warning } =
+            registration::register(mechanism, features, backing, ranges, kernel)?;
+        let bits = ArmedBits::new(ranges, kernel).map_err(|e| BarrierError::tables(mechanism, e))?;
+        let protector =
+            Protector { mechanism, uffd, bits, kernel: kernel.clone(), skips_unpopulated, features, backing };
+        Ok((protector, warning))
+    }
+
+    /// In the child of a fork: a descriptor of its own under the number of the parent's, which handlers know, and no page armed.
+    pub fn restart_in_child(&self) -> Result<(), BarrierError> {
+        let ranges: Vec<PageRange> = self.bits.tracked_ranges().collect();
+        let fresh = registration::register(self.mechanism, self.features, self.backing, &ranges, &self.kernel)?;
+        self.kernel
+            .replace_descriptor(&self.uffd, &fresh.uffd)
+            .map_err(|error| BarrierError::kernel(self.mechanism, "dup3(2)", error))?;
+        ranges.iter().for_each(|range| self.bits.clear_all(range));
+        Ok(())
     }
 
     /// Arms the written pages of a range, a run at a time, and reports each run once it is protected.

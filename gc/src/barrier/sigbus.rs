@@ -21,7 +21,7 @@ use std::sync::Arc;
 use super::fault_table::{self, Registration, Resolver};
 use super::protector::Protector;
 use super::stripes::FaultCounter;
-use super::{Barrier, PageRange, patience, registration, signals, too_many_heaps};
+use super::{Barrier, PageRange, patience, signals, too_many_heaps};
 use crate::error::BarrierError;
 use crate::layout::PAGE;
 use crate::memory::Backing;
@@ -49,9 +49,7 @@ impl Sigbus {
         ranges: &[PageRange],
         kernel: &Kernel,
     ) -> Result<(Sigbus, Option<String>), BarrierError> {
-        let mut registered = registration::register(NAME, uffd::FEATURE_SIGBUS, backing, ranges, kernel)?;
-        let warning = registered.warning.take();
-        let protector = Protector::new(NAME, registered, ranges, kernel)?;
+        let (protector, warning) = Protector::open(NAME, uffd::FEATURE_SIGBUS, backing, ranges, kernel)?;
         let shared = Arc::new(Shared { protector, faults: FaultCounter::default() });
         signals::install(libc::SIGBUS, kernel).map_err(|e| BarrierError::kernel(NAME, "sigaction(2)", e))?;
         let registration = fault_table::register(libc::SIGBUS, shared.clone()).ok_or_else(|| too_many_heaps(NAME))?;
@@ -74,10 +72,17 @@ impl Resolver for Shared {
         // Nobody waits for a page in this mode.
         let result = patience::with(|| uffd::unprotect(kernel, uffd, pages.clone(), Waiters::LeaveAsleep));
         match result {
-            Ok(()) => bits.clear(&pages),
-            Err(errno) => patience::give_up("ioctl(UFFDIO_WRITEPROTECT) on an armed page of the heap failed", errno),
+            // Somebody closed the descriptor. The kernel drops all protection then, and reports fail from now on, so nothing
+            // is lost by trying again. Should the page fault all the same, it is one that is not armed.
+            Ok(()) | Err(libc::EBADF | libc::ENOTTY) => {
+                bits.clear(&pages);
+                true
+            }
+            Err(errno) => {
+                patience::give_up("ioctl(UFFDIO_WRITEPROTECT) on an armed page of the heap failed", errno);
+                false
+            }
         }
-        result.is_ok()
     }
 }
 
@@ -92,6 +97,11 @@ impl Barrier for Sigbus {
 
     fn disarm(&self, range: PageRange) -> Result<(), BarrierError> {
         self.shared.protector.disarm(range)
+    }
+
+    fn restart_in_child(&self) -> Result<(), BarrierError> {
+        // The handler and the table it looks in are the child's as they were the parent's.
+        self.shared.protector.restart_in_child()
     }
 
     fn faults(&self) -> Option<u64> {

@@ -19,8 +19,9 @@
 //! # When the fault thread fails
 //!
 //! It can, if the kernel is out of memory or somebody closes our descriptors. Then mutators must not sleep forever. It
-//! sets a flag, and only then gives the ranges back to the kernel, which wakes everybody and leaves everything
-//! writable; where the kernel refuses that too, it closes the descriptor, which comes to the same. (It puts the eventfd
+//! sets a flag, and only then gives the ranges back to the kernel, which leaves everything writable, and wakes everybody
+//! (unregistering wakes only those that wait for a missing page, not those that wait to write); where the kernel refuses
+//! that too, it closes the descriptor, which comes to the same. (It puts the eventfd
 //! in its place, so that the number stays ours.) From there writes are not seen; `take_and_arm` looks at the flag before
 //! it begins and after it ended, and says so. A closed descriptor is also found by the last request of each report
 //! ([`protector`](super::protector)), for the kernel may drop the protection before the thread has noticed.
@@ -43,11 +44,12 @@ use userfaultfd::{Event, EventBuffer};
 
 use super::batches::Batches;
 use super::protector::Protector;
-use super::{Barrier, PageRange, registration};
+use super::{Barrier, PageRange};
 use crate::error::BarrierError;
 use crate::fatal::AbortOnUnwind;
 use crate::layout::PAGE;
 use crate::memory::Backing;
+use crate::primitive::meeting::Mutex;
 use crate::sys::uffd::{self, Waiters};
 use crate::sys::{Kernel, errno};
 
@@ -62,7 +64,7 @@ const FRUITLESS: u32 = 10_000;
 #[derive(Debug)]
 pub(super) struct Sync {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
@@ -72,10 +74,24 @@ struct Shared {
     stop: OwnedFd,
     /// What the fault thread works on.
     batches: Batches,
+    /// The heap ends, and the fault thread with it; set before the eventfd says so. An eventfd that is readable otherwise is not ours
+    /// any more.
+    ending: AtomicBool,
     /// Faults resolved. Written by the fault thread alone.
     faults: AtomicU64,
     /// The fault thread gave up; writes are not seen any more.
     failed: AtomicBool,
+}
+
+/// Starts the fault thread.
+fn start(shared: &Arc<Shared>) -> Result<JoinHandle<()>, BarrierError> {
+    let served = shared.clone();
+    let builder = std::thread::Builder::new().name("pagemark-fault".into());
+    let kernel = &shared.protector.kernel;
+    kernel
+        .allow_thread()
+        .and_then(|()| builder.spawn(move || served.run()))
+        .map_err(|e| BarrierError::kernel(NAME, "pthread_create(3)", e))
 }
 
 /// What the fault thread finds when it looks up.
@@ -94,22 +110,17 @@ impl Sync {
         ranges: &[PageRange],
         kernel: &Kernel,
     ) -> Result<(Sync, Option<String>), BarrierError> {
-        let mut registered = registration::register(NAME, 0, backing, ranges, kernel)?;
-        let warning = registered.warning.take();
+        let (protector, warning) = Protector::open(NAME, 0, backing, ranges, kernel)?;
         let shared = Arc::new(Shared {
-            protector: Protector::new(NAME, registered, ranges, kernel)?,
+            protector,
             stop: kernel.eventfd().map_err(|e| BarrierError::kernel(NAME, "eventfd(2)", e))?,
             batches: Batches::default(),
+            ending: AtomicBool::new(false),
             faults: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         });
-        let served = shared.clone();
-        let builder = std::thread::Builder::new().name("pagemark-fault".into());
-        let thread = kernel
-            .allow_thread()
-            .and_then(|()| builder.spawn(move || served.run()))
-            .map_err(|e| BarrierError::kernel(NAME, "pthread_create(3)", e))?;
-        Ok((Sync { shared, thread: Some(thread) }, warning))
+        let thread = Mutex::new(Some(start(&shared)?));
+        Ok((Sync { shared, thread }, warning))
     }
 
     fn check(&self) -> Result<(), BarrierError> {
@@ -138,7 +149,8 @@ impl Shared {
             let served = match self.wait() {
                 Ok(Found::Events) => self.serve(&mut buffer),
                 Ok(Found::Nothing) => Ok(0),
-                Ok(Found::Stop) => return,
+                Ok(Found::Stop) if self.ending.load(Ordering::SeqCst) => return,
+                Ok(Found::Stop) => break,
                 Err(error) => Err(error),
             };
             match served {
@@ -177,7 +189,7 @@ impl Shared {
         // Relaxed: a number to be told, ordering nothing; only this thread adds to it.
         self.faults.fetch_add(resolved, Ordering::Relaxed);
         match result {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted && resolved == 0 => Ok(0),
+            Err(e) if matches!(errno::of(&e), libc::EINTR | libc::EAGAIN) && resolved == 0 => Ok(0),
             result => result.map(|()| resolved),
         }
     }
@@ -202,8 +214,12 @@ impl Shared {
         let Protector { uffd, bits, kernel, .. } = &self.protector;
         // SeqCst, and first: a report that finds the flag clear at its end is complete, because nothing was writable unseen.
         self.failed.store(true, Ordering::SeqCst);
-        let refused = |range| uffd::unregister(kernel, uffd, &range).map_err(|error| errno::of(&error));
-        match bits.tracked_ranges().try_for_each(refused) {
+        let let_go = |range| {
+            uffd::unregister(kernel, uffd, &range)
+                .and_then(|()| uffd::wake(kernel, uffd, &range))
+                .map_err(|error| errno::of(&error))
+        };
+        match bits.tracked_ranges().try_for_each(let_go) {
             // Closed already, and the number may be somebody else's by now.
             Ok(()) | Err(libc::EBADF | libc::ENOTTY) => {}
             // SAFETY: both numbers are ours. What is closed by this is the userfaultfd.
@@ -242,6 +258,22 @@ impl Barrier for Sync {
         self.shared.batches.settle();
     }
 
+    fn restart_in_child(&self) -> Result<(), BarrierError> {
+        let shared = &self.shared;
+        let kernel = &shared.protector.kernel;
+        shared.protector.restart_in_child()?;
+        // The parent's fault thread listens to the old one.
+        let stop = kernel.eventfd().map_err(|e| BarrierError::kernel(NAME, "eventfd(2)", e))?;
+        kernel.replace_descriptor(&shared.stop, &stop).map_err(|e| BarrierError::kernel(NAME, "dup3(2)", e))?;
+        shared.batches.restart();
+        shared.failed.store(false, Ordering::SeqCst);
+        let gone = self.thread.lock().replace(start(shared)?);
+        std::mem::forget(gone);
+        // SAFETY: the parent's fault thread holds one count, and in this process it is not there to give it up.
+        unsafe { Arc::decrement_strong_count(Arc::as_ptr(shared)) };
+        Ok(())
+    }
+
     fn faults(&self) -> Option<u64> {
         Some(self.shared.faults.load(Ordering::Relaxed))
     }
@@ -249,8 +281,9 @@ impl Barrier for Sync {
 
 impl Drop for Sync {
     fn drop(&mut self) {
+        self.shared.ending.store(true, Ordering::SeqCst);
         let told = self.shared.protector.kernel.signal_eventfd(&self.shared.stop);
-        let Some(thread) = self.thread.take() else { return };
+        let Some(thread) = self.thread.lock().take() else { return };
         match told {
             Err(error) if !thread.is_finished() => {
                 // Nobody would ever wake it. It stays behind, and the descriptor with it; the memory goes all the same.

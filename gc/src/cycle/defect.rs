@@ -67,6 +67,10 @@ impl Barrier for Defective {
         self.barrier.settle();
     }
 
+    fn restart_in_child(&self) -> Result<(), BarrierError> {
+        self.barrier.restart_in_child()
+    }
+
     fn faults(&self) -> Option<u64> {
         self.barrier.faults()
     }

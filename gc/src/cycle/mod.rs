@@ -377,3 +377,6 @@ impl<'s> Cycle<'s> {
 fn pages(items: &[usize]) -> impl Iterator<Item = usize> {
     items.iter().map(|item| item & !(PAGE - 1))
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;

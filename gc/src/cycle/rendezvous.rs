@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use crate::heap::local::Local;
 use crate::model::{RootSource, Space};
 use crate::primitive::atomic::{AtomicU8, AtomicU32, Ordering};
-use crate::primitive::{Condvar, Mutex, MutexGuard, UnsafeCell, thread};
+use crate::primitive::meeting::{Condvar, Mutex, MutexGuard};
+use crate::primitive::{UnsafeCell, thread};
 
 /// The poll word: hand over roots and blocks.
 const HANDSHAKE: u32 = 1;
@@ -95,8 +96,9 @@ impl Party {
     }
 }
 
+/// What the lock guards.
 #[derive(Default)]
-struct State {
+pub struct State {
     parties: Vec<Arc<Party>>,
     stopping: bool,
 }
@@ -117,10 +119,24 @@ pub struct Stopped<'a> {
     parties: Vec<Arc<Party>>,
 }
 
-impl Stopped<'_> {
+impl<'a> Stopped<'a> {
     /// Every mutator.
     pub fn parties(&self) -> &[Arc<Party>] {
         &self.parties
+    }
+
+    /// Keeps everybody from joining, leaving, going away and coming back, until the lock is dropped.
+    pub fn lock(&self) -> MutexGuard<'a, State> {
+        self.rendezvous.state.lock()
+    }
+}
+
+impl State {
+    /// In the child of a fork, where the other mutators' threads are not: returns the mutators that are gone.
+    pub fn keep_only(&mut self, party: &Arc<Party>) -> Vec<Arc<Party>> {
+        let (kept, gone) = self.parties.drain(..).partition(|other| Arc::ptr_eq(other, party));
+        self.parties = kept;
+        gone
     }
 }
 
@@ -273,7 +289,7 @@ impl Rendezvous {
             self.arrived.wait(&mut state);
         }
         let parties = state.parties.clone();
-        MutexGuard::unlock_fair(state);
+        drop(state);
         (Stopped { rendezvous: self, parties }, start.elapsed())
     }
 }

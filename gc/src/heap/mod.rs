@@ -284,4 +284,4 @@ impl Heap {
 }
 
 #[cfg(all(test, loom))]
-mod interleavings;
+pub(crate) mod interleavings;

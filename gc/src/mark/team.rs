@@ -17,19 +17,20 @@ use std::sync::Arc;
 use crate::fatal::AbortOnUnwind;
 use crate::primitive::atomic::{AtomicUsize, Ordering};
 use crate::primitive::deque::{Injector, Steal, Stealer, Worker};
+use crate::primitive::hint;
+use crate::primitive::meeting::{Condvar, Mutex};
 use crate::primitive::thread::{self, JoinHandle};
-use crate::primitive::{Condvar, Mutex, hint};
 use crate::sys::Kernel;
 
 use super::item::Item;
 use super::tracer::{Marking, Tracer};
 
-/// Items in a packet.
-const PACKET: usize = 256;
+/// Items in a packet. In a model, everything that can be shared is.
+const PACKET: usize = if cfg!(loom) { 1 } else { 256 };
 /// A stack this long is worth splitting when somebody is idle: depth-first marking of a tree never has more than a few dozen entries.
-const WORTH_SHARING: usize = 16;
+const WORTH_SHARING: usize = if cfg!(loom) { 2 } else { 16 };
 /// Objects traced between two looks at whether somebody is idle.
-const SHARE_INTERVAL: usize = 64;
+const SHARE_INTERVAL: usize = if cfg!(loom) { 1 } else { 64 };
 
 type Packet = Vec<usize>;
 
@@ -50,6 +51,8 @@ struct Job {
     marking: usize,
     /// Helpers that have not finished this drain.
     running: usize,
+    /// Helpers that wait for the next.
+    waiting: usize,
     shutdown: bool,
 }
 
@@ -72,8 +75,8 @@ impl Team {
             stealers: deques.iter().map(Worker::stealer).collect(),
             active: AtomicUsize::new(0),
             job: Mutex::default(),
-            start: Condvar::new(),
-            done: Condvar::new(),
+            start: Condvar::default(),
+            done: Condvar::default(),
         });
         let own = deques.remove(0);
         let mut team = Team { shared: shared.clone(), own: Mutex::new(own), helpers: Vec::new() };
@@ -90,6 +93,14 @@ impl Team {
     /// Workers, the caller of `drain` included.
     pub fn workers(&self) -> usize {
         self.helpers.len() + 1
+    }
+
+    /// Returns when all helpers wait for the next drain: they hold no lock, and take none until there is one.
+    pub fn settle(&self) {
+        let mut job = self.shared.job.lock();
+        while job.waiting < self.helpers.len() {
+            self.shared.done.wait(&mut job);
+        }
     }
 
     /// Marks from `items` (encoded [`Item`]s) on and from `edges` (plain references) until nothing is left.
@@ -181,9 +192,12 @@ fn helper(shared: &Shared, deque: &Worker<Packet>) {
     loop {
         let address = {
             let mut job = shared.job.lock();
+            job.waiting += 1;
+            shared.done.notify_all();
             while job.generation == seen && !job.shutdown {
                 shared.start.wait(&mut job);
             }
+            job.waiting -= 1;
             if job.shutdown {
                 return;
             }
@@ -252,3 +266,6 @@ fn take(shared: &Shared, deque: &Worker<Packet>) -> Option<Packet> {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;

@@ -31,6 +31,13 @@ pub(super) fn unmergeable(kernel: &Kernel, range: &Range<usize>) {
     }
 }
 
+/// Keeps the range out of the children of forks. Where the kernel refuses, a child that touches it shares it with its parent.
+pub(super) fn keep_from_children(kernel: &Kernel, range: &Range<usize>) {
+    if let Err(error) = kernel.keep_from_children(range) {
+        log::warn!("pagemark: madvise(MADV_DONTFORK) failed: {error}; a forked child must not touch this heap");
+    }
+}
+
 /// Keeps huge pages off the range.
 pub(crate) fn no_huge_pages(kernel: &Kernel, range: &Range<usize>) {
     let _ = kernel.no_huge_pages(range);

@@ -156,6 +156,22 @@ impl Mapping {
         }
     }
 
+    /// The kernel it makes its calls on.
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    /// In the child of a fork, on its only thread: memory of its own with the same contents. Private memory is that already.
+    ///
+    /// # Errors
+    /// [`MemoryError::Reserve`]; the memory is not there then.
+    pub fn restart_in_child(&self) -> Result<(), MemoryError> {
+        match &self.kind {
+            Kind::Anon(_) => Ok(()),
+            Kind::Shmem(memory) => memory.restart_in_child(&self.kernel),
+        }
+    }
+
     /// Keeps the kernel from backing this part with huge pages. A hint.
     pub fn forbid_huge_pages(&self, range: Range<usize>) {
         if self.check(&range).is_ok() {

@@ -60,6 +60,13 @@ impl Reservation {
     }
 }
 
+impl Reservation {
+    /// The addresses.
+    pub fn range(&self) -> Range<usize> {
+        self.base..self.base + self.bytes
+    }
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
         unmap(&self.kernel, self.base..self.base + self.bytes);

@@ -60,10 +60,6 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 pub(crate) struct Condvar(loom::sync::Condvar);
 
 impl Condvar {
-    pub(crate) fn new() -> Condvar {
-        Condvar::default()
-    }
-
     pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         let held = guard.0.take().expect("held");
         guard.0 = self.0.wait(held).ok();

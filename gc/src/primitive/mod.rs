@@ -1,7 +1,7 @@
 //! What threads synchronise with, so that the real code can be model-checked.
 //!
 //! The parts of the collector whose correctness lies in the order of steps of several threads take their atomics, locks and threads from
-//! here. In every normal build these are the items of `std`, `parking_lot` and `crossbeam-deque`, under other names and at no cost.
+//! here. In every normal build these are the items of `std`, `parking_lot` and `crossbeam-deque`, under other names and at no cost; [`meeting`] says which lock is whose.
 //! Compiled with `--cfg loom` they are [loom]'s, which runs a test once for each order in which its threads can take their steps, and
 //! for each value that a load may return in the memory model of C11; the tests are the modules called `interleavings` beside the
 //! code they check, and `ci/loom` runs them.
@@ -19,6 +19,8 @@ pub(crate) mod checked_deque;
 #[cfg(all(test, loom))]
 mod explore;
 #[cfg(not(loom))]
+pub(crate) mod meeting;
+#[cfg(not(loom))]
 mod plain;
 
 #[cfg(loom)]
@@ -27,3 +29,9 @@ pub(crate) use checked::*;
 pub(crate) use explore::explore;
 #[cfg(not(loom))]
 pub(crate) use plain::*;
+
+/// Loom's locks serve both purposes.
+#[cfg(loom)]
+pub(crate) mod meeting {
+    pub(crate) use super::checked::{Condvar, Mutex, MutexGuard};
+}

@@ -1,6 +1,6 @@
 //! The primitives of a normal build.
 
-pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+pub(crate) use parking_lot::Mutex;
 pub(crate) use std::cell::UnsafeCell;
 pub(crate) use std::hint;
 pub(crate) use std::sync::atomic;

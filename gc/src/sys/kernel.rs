@@ -15,6 +15,7 @@
 
 mod faults;
 mod memory;
+mod process;
 mod watching;
 
 use std::ffi::CStr;

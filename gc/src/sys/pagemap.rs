@@ -119,6 +119,11 @@ impl Pagemap {
         Ok(pagemap)
     }
 
+    /// The open page map.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Reports the written pages of `range` in ascending order, as maximal runs (but for those the vector
     /// happens to cut), and write-protects them.
     ///

@@ -155,7 +155,8 @@ pub fn register(kernel: &Kernel, uffd: &Uffd, range: &Range<usize>) -> io::Resul
     if ioctls.contains(IoctlFlags::WRITE_PROTECT) { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EINVAL)) }
 }
 
-/// Takes the range from the descriptor: nothing in it is protected any more, and all who wait on it go on.
+/// Takes the range from the descriptor: nothing in it is protected any more. Who waits to write to it must be woken: the kernel
+/// does that only for those that wait for a missing page.
 pub fn unregister(kernel: &Kernel, uffd: &Uffd, range: &Range<usize>) -> io::Result<()> {
     kernel.uffd_unregister(uffd, range)
 }

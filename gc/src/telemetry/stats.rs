@@ -11,8 +11,8 @@
 
 use std::time::Duration;
 
+use crate::primitive::meeting::Mutex;
 use hdrhistogram::Histogram;
-use parking_lot::Mutex;
 
 use super::events::{CycleKind, StallCause};
 use super::report::CycleReport;
@@ -78,6 +78,11 @@ impl Stats {
             verify_failures: 0,
         };
         Self { name: name.to_string(), mechanism, backing, totals: Mutex::new(totals) }
+    }
+
+    /// Keeps everybody from reading and writing until the lock is dropped.
+    pub(crate) fn lock(&self) -> impl Sized + '_ {
+        self.totals.lock()
     }
 
     /// Adds a cycle that has ended. Its `mutator_stall` is not added: each of those stalls is recorded on its own.

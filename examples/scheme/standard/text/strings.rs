@@ -2,10 +2,10 @@
 
 use crate::error::SchemeError;
 use crate::heap::{is_string, str_len, str_ref, str_to_rust};
-use crate::prims::{ANY, Registry};
+use crate::prims::{ANY, Answer, Registry};
 use crate::standard::args;
 use crate::value::Value;
-use crate::vm::Stores;
+use crate::vm::{Stores, Vm};
 
 pub fn install<S: Stores>(r: &mut Registry<S>) {
     r.add("string?", 1, 1, |_, a| Ok(Value::bool(is_string(a[0]))));
@@ -37,21 +37,13 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
         r.add(name, 1, 3, |vm, a| {
             let s = args::string("string-copy", a, 0)?;
             let (start, end) = args::range("string-copy", a, 1, str_len(s))?;
-            vm.string_from_iter((start..end).map(|i| str_ref(s, i)))
+            vm.string_of_parts(&[(s, start, end)])
         });
     }
-    r.add("string-append", 0, ANY, |vm, a| {
-        for i in 0..a.len() {
-            args::string("string-append", a, i)?;
-        }
-        vm.string_from_iter(a.iter().flat_map(|s| (0..str_len(*s)).map(|i| str_ref(*s, i))))
-    });
+    r.add("string-append", 0, ANY, |vm, a| append(vm, "string-append", a));
     r.add("string-concatenate", 1, 1, |vm, a| {
         let parts = args::list("string-concatenate", a, 0)?;
-        for i in 0..parts.len() {
-            args::string("string-concatenate", &parts, i)?;
-        }
-        vm.string_from_iter(parts.iter().flat_map(|s| (0..str_len(*s)).map(|i| str_ref(*s, i))))
+        append(vm, "string-concatenate", &parts)
     });
     r.add("string-copy!", 3, 5, |vm, a| {
         let (to, from) = (args::string("string-copy!", a, 0)?, args::string("string-copy!", a, 2)?);
@@ -84,4 +76,10 @@ pub fn install<S: Stores>(r: &mut Registry<S>) {
         let text: String = str_to_rust(args::string("string-reverse", a, 0)?).chars().rev().collect();
         vm.string_from(&text)
     });
+}
+
+fn append<S: Stores>(vm: &mut Vm<S>, who: &str, strings: &[Value]) -> Answer {
+    let whole = |i| args::string(who, strings, i).map(|s| (s, 0, str_len(s)));
+    let parts = (0..strings.len()).map(whole).collect::<Result<Vec<_>, _>>()?;
+    vm.string_of_parts(&parts)
 }

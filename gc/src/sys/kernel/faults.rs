@@ -65,6 +65,12 @@ pub enum Call {
     Sigaction,
     /// `pthread_create(3)`.
     Spawn,
+    /// `fork(2)`.
+    Fork,
+    /// `dup3(2)` over a descriptor that a child inherited.
+    Dup,
+    /// `pread(2)` of the parent's memory by a child.
+    Copy,
 }
 
 impl Call {
@@ -95,6 +101,9 @@ impl Call {
         Call::MprotectUnprotect,
         Call::Sigaction,
         Call::Spawn,
+        Call::Fork,
+        Call::Dup,
+        Call::Copy,
     ];
 }
 

@@ -31,11 +31,24 @@ impl Kernel {
     /// # Safety
     /// The range is a reservation of the caller's, to which nothing refers.
     pub(crate) unsafe fn map_over(&self, range: Range<usize>, file: &OwnedFd) -> io::Result<()> {
+        // SAFETY: by this function's contract nothing is lost by replacing the range.
+        unsafe { self.map_shared(range, file, libc::MAP_FIXED) }
+    }
+
+    /// The same where nothing is mapped, or `EEXIST`.
+    pub(crate) fn map_into_gap(&self, range: Range<usize>, file: &OwnedFd) -> io::Result<()> {
+        // SAFETY: with this flag nothing is replaced.
+        unsafe { self.map_shared(range, file, libc::MAP_FIXED_NOREPLACE) }
+    }
+
+    /// # Safety
+    /// With `MAP_FIXED`, as [`Kernel::map_over`].
+    unsafe fn map_shared(&self, range: Range<usize>, file: &OwnedFd, place: libc::c_int) -> io::Result<()> {
         self.ask(Call::Mmap)?;
-        let flags = libc::MAP_SHARED | libc::MAP_FIXED | libc::MAP_NORESERVE;
+        let flags = libc::MAP_SHARED | place | libc::MAP_NORESERVE;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let start = range.start as *mut libc::c_void;
-        // SAFETY: by this function's contract nothing is lost by replacing the range.
+        // SAFETY: by this function's contract nothing is lost by replacing what is there.
         mapped(unsafe { libc::mmap(start, range.len(), protection, flags, file.as_raw_fd(), 0) })?;
         Ok(())
     }
@@ -114,6 +127,11 @@ impl Kernel {
     /// Keeps KSM off a range.
     pub(crate) fn unmergeable(&self, range: &Range<usize>) -> io::Result<()> {
         self.advise(Call::Advise, range, libc::MADV_UNMERGEABLE)
+    }
+
+    /// Keeps a range out of the children of forks.
+    pub(crate) fn keep_from_children(&self, range: &Range<usize>) -> io::Result<()> {
+        self.advise(Call::Advise, range, libc::MADV_DONTFORK)
     }
 
     /// Keeps huge pages off a range.
