@@ -447,11 +447,10 @@ DEFECTS = [
     Defect(
         "sigbus-clears-before-unprotecting",
         "gc/src/barrier/sigbus.rs",
-        "        let result = patience::with(|| uffd::unprotect(kernel, uffd, pages.clone(), Waiters::LeaveAsleep));\n        match result {\n"
-        "            Ok(()) => bits.clear(&pages),",
+        "        let result = patience::with(|| uffd::unprotect(kernel, uffd, pages.clone(), Waiters::LeaveAsleep));\n        match result {",
         "        bits.clear(&pages);\n"
-        "        let result = patience::with(|| uffd::unprotect(kernel, uffd, pages.clone(), Waiters::LeaveAsleep));\n        match result {\n"
-        "            Ok(()) => {}",
+        "        let result = patience::with(|| uffd::unprotect(kernel, uffd, pages.clone(), Waiters::LeaveAsleep));\n"
+        "        match result {\n            Ok(()) => true,",
         "`sigbus`: the handler clears the armed bit before it unprotects",
         ["contract"],
         patience=True,
