@@ -3,7 +3,7 @@
 //! The tool forks for each cell; the child runs the case, writes one line to a pipe and exits. The parent has
 //! one thread, so a fork copies no lock that somebody holds. A child that says nothing until its time is over is killed
 //! with all processes it started. A busy machine can make anything late, so the first silence is not believed: the
-//! cell runs again alone with several times the patience, unless its case is known to hang. A child that does not even
+//! cell runs again, with less beside it and several times the patience, unless its case is known to hang. A child that does not even
 //! die is left behind; the verdict does not wait for it.
 
 use std::collections::VecDeque;
@@ -46,8 +46,8 @@ pub struct Limits {
     pub patience: Duration,
 }
 
-/// How many times longer the second try of a silent cell may take.
-const SECOND_PATIENCE: u32 = 5;
+/// How many times longer the second try of a silent cell may take; a third as many run at a time.
+const SECOND_PATIENCE: u32 = 3;
 /// How long a killed process may take to die.
 const DYING: Duration = Duration::from_secs(2);
 
@@ -67,7 +67,7 @@ pub fn run(jobs: &[Job], limits: Limits, done: &mut dyn FnMut()) -> Result<Vec<E
     run_some(jobs, alone, Limits { width: 1, ..limits }, &mut ends, done)?;
     let silent = (0..jobs.len())
         .filter(|&i| matches!(ends[i], Some(End::Hang { .. })) && !(jobs[i].case.may_hang)(&jobs[i].cell));
-    let again = Limits { width: 1, patience: limits.patience * SECOND_PATIENCE };
+    let again = Limits { width: limits.width.div_ceil(3), patience: limits.patience * SECOND_PATIENCE };
     run_some(jobs, silent.collect(), again, &mut ends, &mut || {})?;
     Ok(ends.into_iter().map(|end| end.unwrap_or(End::Hang { killed: false })).collect())
 }
