@@ -235,3 +235,63 @@ impl Child {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::cell::{Backing, Mode};
+    use super::super::facts::Facts;
+    use super::super::stage::Outcome;
+    use super::*;
+
+    fn end_of(case: &Case) -> End {
+        let facts = Facts::read();
+        let cell = Cell { backing: Backing::Anon, mode: Mode::Sync, facts: &facts };
+        let limits =
+            Limits { width: 1, patience: Duration::from_millis(if (case.may_hang)(&cell) { 300 } else { 30_000 }) };
+        run(&[Job { case, cell }], limits, &mut || {}).expect("processes can be made").remove(0)
+    }
+
+    #[test]
+    fn a_case_that_answers_is_what_it_said() {
+        let case = Case { run: |_| Ok("seen".into()), ..Case::USUAL };
+        assert_eq!(end_of(&case), End::Observed("seen".into()));
+    }
+
+    #[test]
+    fn a_case_that_never_answers_is_a_hang_and_is_killed() {
+        fn sleep(_: &Cell) -> Outcome {
+            loop {
+                std::thread::sleep(Duration::from_secs(60));
+            }
+        }
+        let case = Case { run: sleep, may_hang: |_| true, ..Case::USUAL };
+        assert_eq!(end_of(&case), End::Hang { killed: true });
+    }
+
+    #[test]
+    fn a_case_that_dies_is_named_by_its_signal() {
+        fn die(_: &Cell) -> Outcome {
+            // SAFETY: ends this process, a child of the test's.
+            unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+            Ok(String::new())
+        }
+        assert_eq!(end_of(&Case { run: die, ..Case::USUAL }), End::Observed("killed by SIGKILL".into()));
+    }
+
+    #[test]
+    fn a_fault_outside_a_probe_kills_the_case_and_not_the_tool() {
+        fn fault(_: &Cell) -> Outcome {
+            let memory = super::super::memory::Memory::new(Backing::Anon, super::super::memory::Fill::Written)?;
+            memory.protect(memory.all(), libc::PROT_NONE).map_err(|e| Stop::failed("mprotect", e))?;
+            // SAFETY: deliberately not: the page is inaccessible, and the process is to die of it.
+            Ok(unsafe { std::ptr::read_volatile(memory.base as *const u8) }.to_string())
+        }
+        assert_eq!(end_of(&Case { run: fault, ..Case::USUAL }), End::Observed("killed by SIGSEGV".into()));
+    }
+
+    #[test]
+    fn what_a_case_cannot_have_is_unsupported() {
+        let case = Case { run: |_| Err(Stop::Unsupported("no swap".into())), ..Case::USUAL };
+        assert_eq!(end_of(&case), End::Unsupported("no swap".into()));
+    }
+}
