@@ -87,7 +87,7 @@ DEFECTS = [
         "        while state.stopping {\n            self.resumed.wait(&mut state);\n        }\n",
         "    pub fn come_back(&self, party: &Party) {\n        let _state = self.state.lock();\n",
         "a mutator that was away comes back in the middle of a pause",
-        ["loom rendezvous"],
+        ["loom rendezvous::interleavings"],
     ),
     Defect(
         "rest-without-coming-back",
@@ -111,7 +111,7 @@ DEFECTS = [
         "                    // It went away between being asked and its next safepoint.\n                    hand_over(party);",
         "                    // It went away between being asked and its next safepoint.",
         "a mutator that goes away during a handshake is not asked for its roots and blocks",
-        ["loom rendezvous"],
+        ["loom rendezvous::interleavings"],
     ),
     Defect(
         "joins-during-a-stop",
@@ -127,7 +127,7 @@ DEFECTS = [
         "        // Release: whoever waits for zero sees the metadata the sweeper wrote.\n        self.unswept.fetch_sub(1, Ordering::Release);",
         "        self.unswept.fetch_sub(1, Ordering::Relaxed);",
         "who waits for the end of sweeping may not see what was swept (shows on ARM; on x86 only to loom)",
-        ["loom block_space"],
+        ["loom block_space::interleavings"],
     ),
     Defect(
         "cycle-asked-for-and-forgotten",
@@ -135,7 +135,7 @@ DEFECTS = [
         "        let target = state.completed + if state.running { 2 } else { 1 };",
         "        let target = state.completed + 1;",
         "who asks for a cycle is content with one that began before",
-        ["loom collector"],
+        ["loom collector::interleavings"],
     ),
     # ---- roots and hand-over ---------------------------------------------------------------------------------------------
     Defect(
@@ -221,7 +221,7 @@ DEFECTS = [
         "            }\n"
         "            // An exchange, since a thread that took an index and then slept",
         "finding an unswept block and owning it are two steps",
-        ["loom block_space"],
+        ["loom block_space::interleavings"],
     ),
     Defect(
         "end-of-object-short",
@@ -433,7 +433,7 @@ DEFECTS = [
         "            let run = section.range.start + from * PAGE..section.range.start + end * PAGE;\n"
         "            protect(run)?;\n            section.change(from, end, true);",
         "`sync`, `sigbus`, `mprotect`: the armed bit is set after the page is protected",
-        ["loom armed_bits"],
+        ["loom armed_bits::interleavings"],
     ),
     Defect(
         "sync-clears-before-unprotecting",
