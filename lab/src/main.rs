@@ -1,8 +1,9 @@
-//! `pagemark`: measures the collector.
+//! `pagemark`: measures the collector, and finds out what the kernel under it does.
 //!
 //! `pagemark bench churn` allocates trees beside a live one and says how many nodes a second that is and how long the worst tree took;
 //! `pagemark bench mark` says what marking one object costs. Both print a control thread's stalls in the same run: on a
-//! shared machine a worst case means something only beside the machine's own.
+//! shared machine a worst case means something only beside the machine's own. `pagemark semantics` tries write protection in
+//! combination with what else processes do.
 
 mod churn;
 mod control;

@@ -147,3 +147,11 @@ pub struct Cell<'a> {
     /// The kernel.
     pub facts: &'a Facts,
 }
+
+impl Cell<'_> {
+    /// How a write shows to memory that no descriptor tracks any more. Since 7.3 `PAGEMAP_SCAN` calls nothing written
+    /// outside memory registered for write protection; before, everything that is not marked as protected.
+    pub fn untracked(&self) -> &'static str {
+        if self.mode.is_async() && self.facts.since(7, 3) { "unreported" } else { self.mode.unarmed() }
+    }
+}
