@@ -149,6 +149,12 @@ pub struct Cell<'a> {
 }
 
 impl Cell<'_> {
+    /// Whether the page table of hugetlbfs keeps marks when tracking ends, which lets the next write fault for ever; seen
+    /// on 6.1 and gone by 6.12.
+    pub fn keeps_huge_marks(&self) -> bool {
+        self.backing == Backing::Hugetlb && !self.facts.since(6, 12)
+    }
+
     /// How a write shows to memory that no descriptor tracks any more. Since 7.3 `PAGEMAP_SCAN` calls nothing written
     /// outside memory registered for write protection; before, everything that is not marked as protected.
     pub fn untracked(&self) -> &'static str {

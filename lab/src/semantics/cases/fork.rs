@@ -17,6 +17,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "fork",
         about: "Arm, fork without EVENT_FORK; the child writes, then the parent writes to the same page and to another.",
+        may_hang: |cell| cell.keeps_huge_marks(),
         run: |cell| {
             let stage = Stage::armed(cell)?;
             let child = child_write(&stage, 1)?;

@@ -17,6 +17,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "mremap",
         about: "Arm, move the mapping without EVENT_REMAP, write at the new place.",
+        may_hang: |cell| cell.keeps_huge_marks(),
         run: |cell| moved(cell, 0, 0),
         expected: |cell| cell.untracked().into(),
         means: |_| "A mapping that moves leaves its tracker: never mremap a part of a heap.",
@@ -129,6 +130,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "close-armed",
         about: "Arm, close the descriptor, write.",
+        may_hang: |cell| cell.keeps_huge_marks(),
         run: |cell| {
             let mut stage = Stage::armed(cell)?;
             stage.stop_server();
@@ -180,6 +182,7 @@ pub const CASES: &[Case] = &[
         name: "close-waiting",
         about: "Let a thread wait in a fault that nobody resolves, close the descriptor.",
         modes: SYNC,
+        may_hang: |cell| cell.keeps_huge_marks(),
         run: |cell| {
             release(cell, |stage| {
                 close(stage);
