@@ -3,10 +3,10 @@
 //! A file counts its checks and ends with `N checks, 0 failures`, where N must be the number of its lines that begin with `(check`: a file that stops halfway does not
 //! pass. Each file gets one argument, the name of a file that it may write.
 
-mod scheme;
-
 use std::path::Path;
 use std::time::Duration;
+
+use pagemark_workspace::scheme;
 
 fn check(file: &Path, keys: &str) {
     let name = file.file_stem().expect("a file").to_string_lossy();

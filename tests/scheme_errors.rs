@@ -1,9 +1,9 @@
 //! What a user sees when a program fails: the place in the file, the cause, and the exit status.
 
-mod scheme;
-
 use std::path::{Path, PathBuf};
 use std::process::Output;
+
+use pagemark_workspace::scheme;
 
 /// Writes the files into a folder of their own and runs the last one in it.
 fn run(folder: &str, files: &[(&str, &str)]) -> Output {

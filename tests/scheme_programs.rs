@@ -4,13 +4,13 @@
 //! (`;;; test-args:`). The output to compare with comes from `mechanism=stop` without any check. Each run must also report, in its summary, that verification found
 //! nothing and that cycles did run.
 
-mod scheme;
-
 use scheme::summary;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+
+use pagemark_workspace::scheme;
 
 const MECHANISMS: [&str; 6] = ["async", "sync", "sigbus", "mprotect", "cards", "stop"];
 const BACKINGS: [&str; 2] = ["anon", "shmem"];

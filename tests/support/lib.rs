@@ -7,6 +7,7 @@ use pagemark::typed::Mutator;
 
 mod child;
 mod graph;
+pub mod scheme;
 mod watchdog;
 
 pub use child::{in_child, succeeds_in_child};

@@ -147,3 +147,17 @@ pub struct Cell<'a> {
     /// The kernel.
     pub facts: &'a Facts,
 }
+
+impl Cell<'_> {
+    /// Whether the page table of hugetlbfs keeps marks when tracking ends, which lets the next write fault for ever; seen
+    /// on 6.1 and gone by 6.12.
+    pub fn keeps_huge_marks(&self) -> bool {
+        self.backing == Backing::Hugetlb && !self.facts.since(6, 12)
+    }
+
+    /// How a write shows to memory that no descriptor tracks any more. Since 7.3 `PAGEMAP_SCAN` calls nothing written
+    /// outside memory registered for write protection; before, everything that is not marked as protected.
+    pub fn untracked(&self) -> &'static str {
+        if self.mode.is_async() && self.facts.since(7, 3) { "unreported" } else { self.mode.unarmed() }
+    }
+}

@@ -47,7 +47,9 @@ pub struct Limits {
 }
 
 /// How many times longer the second try of a silent cell may take; a third as many run at a time.
-const SECOND_PATIENCE: u32 = 3;
+const SECOND_PATIENCE: u32 = 8;
+/// How many times longer a cell that runs alone may take: it waits for something the machine does when it gets to it.
+const ALONE_PATIENCE: u32 = 10;
 /// How long a killed process may take to die.
 const DYING: Duration = Duration::from_secs(2);
 
@@ -64,9 +66,12 @@ pub fn run(jobs: &[Job], limits: Limits, done: &mut dyn FnMut()) -> Result<Vec<E
     let mut ends: Vec<Option<End>> = vec![None; jobs.len()];
     let (alone, together): (Vec<usize>, Vec<usize>) = (0..jobs.len()).partition(|&i| jobs[i].case.alone);
     run_some(jobs, together, limits, &mut ends, done)?;
-    run_some(jobs, alone, Limits { width: 1, ..limits }, &mut ends, done)?;
-    let silent = (0..jobs.len())
-        .filter(|&i| matches!(ends[i], Some(End::Hang { .. })) && !(jobs[i].case.may_hang)(&jobs[i].cell));
+    let unhurried = Limits { width: 1, patience: limits.patience * ALONE_PATIENCE };
+    run_some(jobs, alone, unhurried, &mut ends, done)?;
+    let silent = (0..jobs.len()).filter(|&i| {
+        let Job { case, cell } = &jobs[i];
+        matches!(ends[i], Some(End::Hang { .. })) && !case.alone && !(case.may_hang)(cell)
+    });
     let again = Limits { width: limits.width.div_ceil(3), patience: limits.patience * SECOND_PATIENCE };
     run_some(jobs, silent.collect(), again, &mut ends, &mut || {})?;
     Ok(ends.into_iter().map(|end| end.unwrap_or(End::Hang { killed: false })).collect())

@@ -4,7 +4,7 @@
 //! fork events are served too: a child that waits for nobody would be a hang of ours, not of the kernel's.
 
 use std::os::fd::RawFd;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use super::errno::Errno;
@@ -28,9 +28,12 @@ impl Server {
         let mut stop = [0; 2];
         // SAFETY: `stop` has room for two descriptors.
         Errno::check(unsafe { libc::pipe2(stop.as_mut_ptr(), libc::O_CLOEXEC) } as i64)?;
-        let log = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::new(Mutex::new(Vec::with_capacity(64)));
         let (its_log, its_stop) = (log.clone(), stop[0]);
-        let thread = std::thread::spawn(move || serve(fd, page, fill_mode, its_stop, &its_log));
+        let ready = Arc::new(Barrier::new(2));
+        let is_ready = ready.clone();
+        let thread = std::thread::spawn(move || serve(fd, page, fill_mode, its_stop, &its_log, &is_ready));
+        ready.wait();
         Ok(Server { log, stop, thread })
     }
 
@@ -50,12 +53,17 @@ impl Server {
     }
 }
 
-fn serve(fd: RawFd, page: usize, fill_mode: u64, stop: RawFd, log: &Mutex<Vec<Event>>) {
+fn serve(fd: RawFd, page: usize, fill_mode: u64, stop: RawFd, log: &Mutex<Vec<Event>>, ready: &Barrier) {
+    // All memory that the first wait needs is there before anybody relies on this thread: a case may fork at once, and
+    // the child must not inherit an allocator that this thread was in the middle of.
     let zeroes = vec![0u8; page];
-    let mut served = vec![fd];
+    let mut served = Vec::with_capacity(8);
+    served.push(fd);
+    let mut waits: Vec<libc::pollfd> = Vec::with_capacity(8);
+    ready.wait();
     loop {
-        let mut waits: Vec<libc::pollfd> =
-            served.iter().chain([&stop]).map(|&fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
+        waits.clear();
+        waits.extend(served.iter().chain([&stop]).map(|&fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }));
         // SAFETY: the vector is writable and as long as said.
         if unsafe { libc::poll(waits.as_mut_ptr(), waits.len() as libc::nfds_t, -1) } < 0 {
             continue;

@@ -211,8 +211,8 @@ pub const CASES: &[Case] = &[
         },
         expected: |cell| {
             // A new mapping of hugetlbfs has no page table, and no page is not "written" there.
-            let huge = cell.mode.is_async() && cell.backing == Backing::Hugetlb;
-            let over = if huge { "reported" } else { cell.mode.unarmed() };
+            let huge = cell.mode.is_async() && cell.backing == Backing::Hugetlb && !cell.facts.since(7, 3);
+            let over = if huge { "reported" } else { cell.untracked() };
             format!("{over}; neighbour: {}", cell.mode.seen())
         },
         means: |_| "A new mapping in the old place is not tracked: never map over a part of a heap.",
@@ -245,7 +245,7 @@ fn advised(cell: &Cell, advice: i32) -> Outcome {
 
 /// How a write shows after the page was dropped from the page table.
 fn dropped(cell: &Cell) -> &'static str {
-    if cell.backing.is_anonymous() { cell.mode.unarmed() } else { cell.mode.seen() }
+    if cell.backing.is_anonymous() { cell.untracked() } else { cell.mode.seen() }
 }
 
 fn dropped_means(observed: &str) -> &'static str {

@@ -17,8 +17,9 @@ pub const CASES: &[Case] = &[
     Case {
         name: "mremap",
         about: "Arm, move the mapping without EVENT_REMAP, write at the new place.",
+        may_hang: |cell| cell.keeps_huge_marks(),
         run: |cell| moved(cell, 0, 0),
-        expected: |cell| cell.mode.unarmed().into(),
+        expected: |cell| cell.untracked().into(),
         means: |_| "A mapping that moves leaves its tracker: never mremap a part of a heap.",
         ..Case::USUAL
     },
@@ -42,7 +43,7 @@ pub const CASES: &[Case] = &[
         backings: SMALL,
         needs: &[Need::Protection, Need::Since(5, 13, "MREMAP_DONTUNMAP of any memory")],
         run: |cell| moved(cell, 0, libc::MREMAP_DONTUNMAP),
-        expected: |cell| format!("{0}; old place: {0}", cell.mode.unarmed()),
+        expected: |cell| format!("{}; old place: {}", cell.untracked(), cell.mode.unarmed()),
         means: |_| "The pages leave and are not tracked where they arrive; the old place is registered still.",
         ..Case::USUAL
     },
@@ -122,20 +123,21 @@ pub const CASES: &[Case] = &[
             let back = named(stage.uffd.register(start, len, uffd::REGISTER_WP));
             Ok(format!("{gone}; write: {write}; back: {back}; write: {}", stage.write(2)))
         },
-        expected: |cell| format!("ok; write: {0}; back: ok; write: {0}", cell.mode.unarmed()),
+        expected: |cell| format!("ok; write: {}; back: ok; write: {}", cell.untracked(), cell.mode.unarmed()),
         means: |_| "Unregistering disarms every page.",
         ..Case::USUAL
     },
     Case {
         name: "close-armed",
         about: "Arm, close the descriptor, write.",
+        may_hang: |cell| cell.keeps_huge_marks(),
         run: |cell| {
             let mut stage = Stage::armed(cell)?;
             stage.stop_server();
             close(&stage);
             Ok(stage.write(1))
         },
-        expected: |cell| cell.mode.unarmed().into(),
+        expected: |cell| cell.untracked().into(),
         means: |_| "Closing the descriptor disarms every page: a tracker that dies lets the process go on, untracked.",
         ..Case::USUAL
     },
@@ -180,6 +182,7 @@ pub const CASES: &[Case] = &[
         name: "close-waiting",
         about: "Let a thread wait in a fault that nobody resolves, close the descriptor.",
         modes: SYNC,
+        may_hang: |cell| cell.keeps_huge_marks(),
         run: |cell| {
             release(cell, |stage| {
                 close(stage);

@@ -43,7 +43,7 @@ pub const CASES: &[Case] = &[
 
 fn means(observed: &str) -> &'static str {
     if observed.contains("unseen") {
-        "The kernel resolves the access itself and the page's accessed bit is the record: what is cold can be found, for evacuation."
+        "Nothing showed. In async that is the plan, the page's accessed bit being the record; elsewhere the protection is LOST."
     } else {
         "Reads can be intercepted: a load barrier without instructions, at the price of a fault."
     }
