@@ -408,7 +408,7 @@ impl Collector {
         let name = config.name();
         let heap = Heap::reserve(kernel, config.backing(), limit, config.poison(), name)?;
         let opened =
-            barrier::open(config.mechanism(), config.backing(), std::slice::from_ref(&heap.tracked.range), kernel)?;
+            barrier::open_tried(config.mechanism(), &heap.mapping, std::slice::from_ref(&heap.tracked.range), kernel)?;
         if let Some(reason) = &opened.reason {
             log::info!("pagemark[{name}] mechanism {}: {reason}", opened.barrier.name());
             let fell_back = config.mechanism() == Mechanism::Auto && !opened.barrier.sees_writes();

@@ -30,6 +30,18 @@ pub enum BarrierError {
         /// What would help, as a sentence.
         remedy: String,
     },
+    /// The mechanism opened, and loses writes: it failed the trial every heap makes.
+    #[error("barrier `{mechanism}` is not sound here: {what} {outcome}. {}", shown_by(mechanism, case))]
+    Unsound {
+        /// The mechanism that was asked for.
+        mechanism: &'static str,
+        /// What was tried.
+        what: &'static str,
+        /// What happened.
+        outcome: &'static str,
+        /// The case of `pagemark semantics` that does the same with the kernel alone. It says nothing about `mprotect`.
+        case: &'static str,
+    },
     /// A system call failed in a way no refusal explains.
     #[error("barrier `{mechanism}`: {call} failed: {source}. {}", errno::remedy(errno::of(source)))]
     Kernel {
@@ -74,6 +86,16 @@ impl BarrierError {
     pub(crate) fn tables(mechanism: &'static str, source: MemoryError) -> BarrierError {
         BarrierError::Tables { mechanism, source }
     }
+}
+
+/// Where to look for the cause of a lost write.
+fn shown_by(mechanism: &str, case: &str) -> String {
+    if mechanism == "mprotect" {
+        return "Something else in this process handles SIGSEGV or changes the protection of the heap; find it, or use another \
+                barrier."
+            .into();
+    }
+    format!("`pagemark semantics --case {case}` shows what this kernel does. Use another barrier (`auto` chooses one).")
 }
 
 /// Why memory could not be reserved or given back.

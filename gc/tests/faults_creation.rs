@@ -97,9 +97,36 @@ fn words(call: Call) -> Option<&'static str> {
 
 /// Whether the text has advice in it, and not only a complaint.
 fn has_remedy(text: &str) -> bool {
-    ["Use ", "Set ", "set ", "Raise ", "raise ", "llow ", "Check ", "Mount ", "is the limit", "Nothing is known"]
-        .iter()
-        .any(|word| text.contains(word))
+    [
+        "Use ",
+        "Look ",
+        "Set ",
+        "set ",
+        "Raise ",
+        "raise ",
+        "llow ",
+        "Check ",
+        "Mount ",
+        "is the limit",
+        "Nothing is known",
+    ]
+    .iter()
+    .any(|word| text.contains(word))
+}
+
+/// Calls that are made only when the mechanism is tried, and then some by its fault thread or in its handler, which may try again. The
+/// outcome is a heap, or an error in the words of whoever gave up.
+fn is_in_the_trial(call: Call) -> bool {
+    matches!(
+        call,
+        Call::UffdProtect
+            | Call::UffdUnprotect
+            | Call::UffdWake
+            | Call::UffdRead
+            | Call::Poll
+            | Call::MprotectProtect
+            | Call::MprotectUnprotect
+    )
 }
 
 /// A range that another descriptor has, or that is of the wrong kind, is not a lack that something else makes up for.
@@ -123,6 +150,13 @@ fn check(mechanism: &str, backing: &str, call: Call, when: When, errno: i32, bef
         (Ok(heap), Some(_)) => {
             assert!(mechanism == "auto" && !is_about_the_range(call, errno), "{what}: a heap all the same");
             assert_ne!(heap.mechanism(), "async", "{what}");
+        }
+        (Err(error), None) if is_in_the_trial(call) => {
+            let text = error.to_string();
+            let left_without_a_right =
+                text.contains("does not make it writable again") && call == Call::MprotectUnprotect;
+            assert!(hit && (has_remedy(&text) || left_without_a_right), "{what}: {text}");
+            assert!(mechanism != "auto" || left_without_a_right, "{what}: {text}");
         }
         (Err(error), Some(word)) => {
             let text = error.to_string();
@@ -159,6 +193,11 @@ fn works_here(mechanism: &str, backing: &str) -> bool {
 
 const UFFD: [Call; 3] = [Call::Userfaultfd, Call::UffdApi, Call::UffdRegister];
 
+/// What every mechanism calls when it is tried, beside its own.
+const TRIED: [Call; 1] = [Call::Release];
+/// The trial of a mechanism that is not `mprotect` takes the right to write and gives it back.
+const TOGGLED: [Call; 2] = [Call::MprotectProtect, Call::MprotectUnprotect];
+
 /// `asked` are the calls the mechanism makes when it is opened; what fails at other times has no effect here, which is
 /// checked too.
 fn fails_cleanly(mechanism: &str, asked: &[Call]) {
@@ -190,22 +229,25 @@ fn fails_cleanly(mechanism: &str, asked: &[Call]) {
 
 #[test]
 fn async_fails_cleanly() {
-    fails_cleanly("async", &[UFFD.as_slice(), &[Call::PagemapOpen, Call::PagemapScan]].concat());
+    let own = [Call::PagemapOpen, Call::PagemapScan, Call::UffdUnprotect];
+    fails_cleanly("async", &[UFFD.as_slice(), &TRIED, &TOGGLED, &own].concat());
 }
 
 #[test]
 fn sync_fails_cleanly() {
-    fails_cleanly("sync", &[UFFD.as_slice(), &[Call::Eventfd]].concat());
+    let own = [Call::Eventfd, Call::UffdProtect, Call::UffdUnprotect, Call::UffdWake, Call::UffdRead];
+    fails_cleanly("sync", &[UFFD.as_slice(), &TRIED, &TOGGLED, &own].concat());
 }
 
 #[test]
 fn sigbus_fails_cleanly() {
-    fails_cleanly("sigbus", &UFFD);
+    let own = [Call::UffdProtect, Call::UffdUnprotect, Call::UffdWake];
+    fails_cleanly("sigbus", &[UFFD.as_slice(), &TRIED, &TOGGLED, &own].concat());
 }
 
 #[test]
 fn mprotect_fails_cleanly() {
-    fails_cleanly("mprotect", &[]);
+    fails_cleanly("mprotect", &[TRIED.as_slice(), &TOGGLED].concat());
 }
 
 #[test]
@@ -220,5 +262,53 @@ fn stop_fails_cleanly() {
 
 #[test]
 fn auto_has_something_else_or_fails_cleanly() {
-    fails_cleanly("auto", &[UFFD.as_slice(), &[Call::PagemapOpen, Call::PagemapScan]].concat());
+    let own = [Call::PagemapOpen, Call::PagemapScan, Call::UffdUnprotect];
+    fails_cleanly("auto", &[UFFD.as_slice(), &TRIED, &TOGGLED, &own].concat());
+}
+
+#[test]
+fn a_mechanism_that_loses_writes_is_refused_with_the_case_that_shows_it() {
+    let _alone = alone();
+    for (mechanism, call, case) in [
+        ("async", Call::PagemapScan, Some("scan-fast")),
+        ("sync", Call::UffdProtect, Some("write-armed")),
+        ("sigbus", Call::UffdProtect, Some("write-armed")),
+        ("mprotect", Call::MprotectProtect, None),
+    ] {
+        for backing in BACKINGS {
+            if !works_here(mechanism, backing) {
+                continue;
+            }
+            let before = Holdings { threads: 0, ..Holdings::now() };
+            let plan = FaultPlan::new(0);
+            plan.set(call, When::Always, Outcome::Pretended);
+            let Err(error) = create(mechanism, backing, &Kernel::failing(&plan)) else {
+                panic!("{mechanism} on {backing}: a heap that sees no writes")
+            };
+            let text = error.to_string();
+            assert!(text.contains("is not sound here") && text.contains("was not reported"), "{text}");
+            if let Some(case) = case {
+                assert!(text.contains(&format!("`pagemark semantics --case {case}`")), "{text}");
+            }
+            before.are_back(mechanism);
+        }
+    }
+}
+
+#[test]
+fn auto_passes_over_mechanisms_that_lose_writes() {
+    let _alone = alone();
+    for backing in BACKINGS {
+        if !works_here("async", backing) || !works_here("sync", backing) {
+            continue;
+        }
+        let plan = FaultPlan::new(0);
+        plan.set(Call::PagemapScan, When::Always, Outcome::Pretended);
+        let heap = create("auto", backing, &Kernel::failing(&plan)).expect("`sync` does not scan");
+        assert_eq!(heap.mechanism(), "sync");
+        drop(heap);
+        plan.set(Call::UffdProtect, When::Always, Outcome::Pretended);
+        let heap = create("auto", backing, &Kernel::failing(&plan)).expect("`stop` needs nothing");
+        assert_eq!(heap.mechanism(), "stop");
+    }
 }

@@ -5,10 +5,11 @@
 //! shared machine a worst case means something only beside the machine's own.
 //!
 //! `pagemark stress` runs random programs on it and compares the whole heap with what it must hold. `pagemark semantics` finds out what the kernel does
-//! with write protection.
+//! with write protection; `pagemark doctor` says what that means for a heap on this machine.
 
 mod churn;
 mod control;
+mod doctor;
 mod marking;
 mod node;
 mod semantics;
@@ -37,6 +38,9 @@ enum Command {
     Bench(Bench),
     /// Run random programs of heap operations and compare the heap, word for word, with what it must hold
     Stress(stress::Arguments),
+    /// Say which mechanisms work here, what they cost, and what would help; exits with 0 if heaps mark concurrently, 1 if only with
+    /// the program stopped, 2 if there can be no heap
+    Doctor(doctor::Arguments),
     /// Find out what this kernel does with userfaultfd write protection, by doing it
     Semantics(semantics::Arguments),
 }
@@ -86,6 +90,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
             writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&summary)?)?;
             return if clean { Ok(()) } else { Err("the collector failed; see above".into()) };
         }
+        Command::Doctor(arguments) => std::process::exit(doctor::run(&arguments)?),
         Command::Semantics(semantics) => return semantics::run(semantics),
     };
     let result = match bench {

@@ -8,17 +8,16 @@
 //! Each refusal is kept, and the embedder is told once why it got what it got: a program that silently runs with long
 //! pauses in a container, because of a line in a system call filter, is a program somebody will curse.
 
-use super::{Mechanism, Opened, PageRange, open};
+use super::{Mechanism, Opened};
 use crate::error::BarrierError;
-use crate::memory::Backing;
-use crate::sys::Kernel;
 
 const CANDIDATES: [Mechanism; 3] = [Mechanism::Async, Mechanism::Sync, Mechanism::Stop];
 
-pub(super) fn choose(backing: Backing, ranges: &[PageRange], kernel: &Kernel) -> Result<Opened, BarrierError> {
+/// The first candidate that `open` opens.
+pub(super) fn choose(open: &dyn Fn(Mechanism) -> Result<Opened, BarrierError>) -> Result<Opened, BarrierError> {
     let mut refusals = Vec::new();
     for candidate in CANDIDATES {
-        match open(candidate, backing, ranges, kernel) {
+        match open(candidate) {
             Ok(opened) if refusals.is_empty() => return Ok(opened),
             Ok(opened) => {
                 let consequence = match candidate {

@@ -27,6 +27,7 @@
 //!
 //! `sync`, `sigbus` and `mprotect` keep the bit in `armed_bits`, where the order of steps that loses no write is argued; the
 //! two that work by userfaultfd and bits share `protector`, the two that work by signals `signals`, `fault_table` and `patience`.
+//! Before a heap trusts any of them, `trial` makes it prove itself.
 
 mod armed_bits;
 mod async_wp;
@@ -44,6 +45,7 @@ mod signals;
 mod stop;
 mod stripes;
 mod sync;
+mod trial;
 
 use std::fmt;
 use std::ops::Range;
@@ -52,7 +54,7 @@ pub use mechanism::Mechanism;
 
 use crate::error::BarrierError;
 use crate::layout::PAGE;
-use crate::memory::Backing;
+use crate::memory::{Backing, Mapping};
 use crate::sys::Kernel;
 
 /// A page-aligned half-open range of addresses.
@@ -122,7 +124,7 @@ impl fmt::Debug for Opened {
 ///
 /// # Errors
 /// [`BarrierError::Unavailable`] where the mechanism cannot work here, [`BarrierError::Range`] where a range cannot be tracked.
-/// `auto` falls back to a mechanism that works, and only fails on a wrong range.
+/// `auto` falls back to a mechanism that opens, and only fails on a wrong range.
 pub fn open(
     mechanism: Mechanism,
     backing: Backing,
@@ -131,7 +133,7 @@ pub fn open(
 ) -> Result<Opened, BarrierError> {
     check(mechanism.name(), ranges)?;
     let (barrier, reason): (Box<dyn Barrier>, Option<String>) = match mechanism {
-        Mechanism::Auto => return auto::choose(backing, ranges, kernel),
+        Mechanism::Auto => return auto::choose(&|candidate| open(candidate, backing, ranges, kernel)),
         Mechanism::Async => {
             let (barrier, warning) = async_wp::AsyncWp::open(backing, ranges, kernel)?;
             (Box::new(barrier), warning)
@@ -149,6 +151,28 @@ pub fn open(
         Mechanism::Stop => (Box::new(stop::Stop), None),
     };
     Ok(Opened { barrier, reason })
+}
+
+/// Opens a barrier as [`open`] does, and tries it on the first four pages of the first of `ranges` before it is believed: that
+/// writes are seen there, also the second one to a page, also after `mprotect(2)`, also to memory that was given back and used again. Nothing is in
+/// the ranges yet; afterwards the pages are zero, have no memory, and count as *written*.
+///
+/// # Errors
+/// As [`open`]; and [`BarrierError::Unsound`] where the mechanism opens and loses writes, which leads `auto` on to the next.
+pub fn open_tried(
+    mechanism: Mechanism,
+    mapping: &Mapping,
+    ranges: &[PageRange],
+    kernel: &Kernel,
+) -> Result<Opened, BarrierError> {
+    if mechanism == Mechanism::Auto {
+        return auto::choose(&|candidate| open_tried(candidate, mapping, ranges, kernel));
+    }
+    let opened = open(mechanism, mapping.backing(), ranges, kernel)?;
+    if let Some(first) = ranges.first() {
+        trial::run(&*opened.barrier, mapping, first)?;
+    }
+    Ok(opened)
 }
 
 fn check(mechanism: &'static str, ranges: &[PageRange]) -> Result<(), BarrierError> {

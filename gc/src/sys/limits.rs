@@ -18,7 +18,7 @@ const V1_UNLIMITED: u64 = 0x7fff_ffff_ffff_f000;
 ///
 /// Unreadable sources count as no limit; with none readable the answer is `u64::MAX`.
 pub fn memory() -> u64 {
-    let bounds = [physical(), cgroup(Path::new("/sys/fs/cgroup")), address_space()];
+    let bounds = [physical(), control_group(), address_space()];
     bounds.into_iter().flatten().min().unwrap_or(u64::MAX)
 }
 
@@ -41,6 +41,11 @@ pub fn address_space() -> Option<u64> {
     // SAFETY: `limit` is a writable rlimit.
     let result = unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) };
     (result == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+}
+
+/// The least memory limit of the cgroups this process is in, in bytes.
+pub fn control_group() -> Option<u64> {
+    cgroup(Path::new("/sys/fs/cgroup"))
 }
 
 /// The least limit of the cgroups this process is in, under the given mount point.

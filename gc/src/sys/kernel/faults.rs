@@ -139,6 +139,9 @@ pub enum Outcome {
     HalfDone(i32),
     /// It succeeds and does less than was asked: a scan fills one region. Other calls are not changed.
     Short,
+    /// It reports success, and nothing was done: a defect, or a filter that answers in the kernel's place. Calls that make or open
+    /// something go to the kernel all the same.
+    Pretended,
 }
 
 /// When and how each kind of call fails; at first none does. Shared by the test and the [`Kernel`](super::Kernel)s it made.
@@ -157,9 +160,9 @@ struct Slot {
     hits: AtomicU64,
 }
 
-// A rule: the errno in bits 0 to 15, the outcome in 16 to 17 (never 0), the time in 18 to 19, its number from bit 32 on.
+// A rule: the errno in bits 0 to 15, the outcome in 16 to 18 (never 0), the time in 19 to 20, its number from bit 32 on.
 const OUTCOME: u32 = 16;
-const WHEN: u32 = 18;
+const WHEN: u32 = 19;
 const NUMBER: u32 = 32;
 const ALWAYS: u64 = 0;
 const NTH: u64 = 1;
@@ -171,6 +174,7 @@ fn pack(when: When, outcome: Outcome) -> u64 {
         Outcome::Fails(errno) => (1, errno),
         Outcome::HalfDone(errno) => (2, errno),
         Outcome::Short => (3, 0),
+        Outcome::Pretended => (4, 0),
     };
     let (when, number) = match when {
         When::Always => (ALWAYS, 0),
@@ -183,9 +187,10 @@ fn pack(when: When, outcome: Outcome) -> u64 {
 
 fn outcome(rule: u64) -> Outcome {
     let errno = (rule & 0xffff) as i32;
-    match rule >> OUTCOME & 3 {
+    match rule >> OUTCOME & 7 {
         1 => Outcome::Fails(errno),
         2 => Outcome::HalfDone(errno),
+        4 => Outcome::Pretended,
         _ => Outcome::Short,
     }
 }
@@ -306,7 +311,8 @@ mod tests {
     #[test]
     fn an_outcome_comes_back_as_it_was_set() {
         let plan = FaultPlan::new(0);
-        for asked in [Outcome::Fails(libc::ENOMEM), Outcome::HalfDone(libc::EBUSY), Outcome::Short] {
+        for asked in [Outcome::Fails(libc::ENOMEM), Outcome::HalfDone(libc::EBUSY), Outcome::Short, Outcome::Pretended]
+        {
             plan.set(Call::PagemapScan, When::Always, asked);
             assert_eq!(plan.next(Call::PagemapScan), Some(asked));
         }
