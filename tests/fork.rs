@@ -146,6 +146,42 @@ fn parent_and_child_go_on_under_every_mechanism_and_backing() {
     }
 }
 
+/// Pages of the tree: nodes are 32 bytes.
+const TREE_PAGES: u64 = 32 * ((1 << LEVELS) - 1) / 4096;
+
+#[test]
+fn in_a_child_every_page_starts_as_written() {
+    let _watchdog = Watchdog::start(Duration::from_secs(300));
+    for mechanism in ["async", "sync", "sigbus", "mprotect"] {
+        for backing in ["anon", "shmem"] {
+            let keys = format!("mechanism={mechanism},backing={backing},limit=64M");
+            let heap = Heap::new(&Config::parse(&keys).expect("the keys are valid")).expect("works on this machine");
+            let mut m = heap.attach();
+            let _root = m.root(Some(build(&m, LEVELS, 7).expect("room for a tree")));
+            let armed_by_a_cycle = |m: &mut Mutator| {
+                let before = heap.summary().pages_armed;
+                m.collect();
+                heap.summary().pages_armed - before
+            };
+            assert!(armed_by_a_cycle(&mut m) >= TREE_PAGES, "{keys}");
+            assert!(
+                armed_by_a_cycle(&mut m) < TREE_PAGES / 2,
+                "{keys}: nothing was written, and pages are armed again"
+            );
+            // SAFETY: as in `forks`.
+            match unsafe { m.fork() }.expect("there is room for a child") {
+                Forked::Parent { child } => assert_eq!(m.blocking(|| wait(child)), 0, "{keys}"),
+                Forked::Child => {
+                    // Whatever page still counted as armed would not be protected, and writes to it would be lost.
+                    let all = armed_by_a_cycle(&mut m) >= TREE_PAGES;
+                    // SAFETY: ends this process, without the test harness's own end.
+                    unsafe { libc::_exit(i32::from(!all)) }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_fork_in_any_phase_leaves_two_heaps_that_work() {
     for phase in ["handshake", "arm", "mark", "round", "pause", "sweep"] {

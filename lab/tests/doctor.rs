@@ -150,7 +150,9 @@ fn every_mechanism_is_tried_on_each_backing_and_either_measured_or_explained() {
     assert_eq!(auto(&found, "anon")["mechanism"].as_str(), best);
     assert_eq!(found["status"] == 0, best != Some("stop"));
     assert_eq!(found["system"]["user"]["root"], is_root());
-    assert_eq!(auto(&found, "anon")["reason"].is_null(), best == Some("async"));
+    // Where it is not the best, or not without a warning, the reason says so.
+    let best_without_warning = best == Some("async") && attempt(&found, "async", "anon")["note"].is_null();
+    assert_eq!(auto(&found, "anon")["reason"].is_null(), best_without_warning);
 }
 
 #[test]
@@ -246,7 +248,7 @@ fn an_ordinary_user_gets_what_the_sysctl_allows() {
         let sysctls = &found["system"]["sysctls"];
         assert_eq!(sysctls["vm.unprivileged_userfaultfd"].to_string(), value, "{found}");
         assert_eq!(found["system"]["userfaultfd"]["descriptor"], descriptor, "{found}");
-        assert_eq!(found["system"]["userfaultfd"]["device"] == "permitted", false, "{found}");
+        assert_ne!(found["system"]["userfaultfd"]["device"], "permitted", "{found}");
         assert_eq!((&found["status"], &auto(&found, "anon")["mechanism"]), (&0.into(), &best.into()), "{found}");
         for mechanism in ["sync", "sigbus"] {
             assert_eq!(attempt(&found, mechanism, "anon")["works"], true, "{found}");

@@ -34,7 +34,7 @@ fn programs_on_every_mechanism_and_backing_find_nothing_wrong() {
         }
     }
     // Each kind of operation is done, or the programs show less than they claim.
-    for counted in ["reads", "reads_bounced", "threads_ended", "exhausted", "out_of_memory"] {
+    for counted in ["reads", "reads_bounced", "threads_ended", "forks", "exhausted", "out_of_memory"] {
         assert!(summary["total"][counted].as_u64() > Some(0), "no {counted}: {}", summary["total"]);
     }
 }

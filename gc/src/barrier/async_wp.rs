@@ -39,13 +39,18 @@ pub(super) struct AsyncWp {
 }
 
 impl AsyncWp {
-    pub fn open(backing: Backing, ranges: &[PageRange], kernel: &Kernel) -> Result<AsyncWp, BarrierError> {
-        let Registered { uffd, .. } = registration::register(NAME, uffd::FEATURE_WP_ASYNC, backing, ranges, kernel)?;
+    pub fn open(
+        backing: Backing,
+        ranges: &[PageRange],
+        kernel: &Kernel,
+    ) -> Result<(AsyncWp, Option<String>), BarrierError> {
+        let Registered { uffd, warning, .. } =
+            registration::register(NAME, uffd::FEATURE_WP_ASYNC, backing, ranges, kernel)?;
         let pagemap = Pagemap::open(kernel).map_err(|refused| {
             let (cause, remedy) = refused.explain(kernel);
             BarrierError::Unavailable { mechanism: NAME, cause, remedy }
         })?;
-        Ok(AsyncWp { uffd, pagemap, backing, ranges: ranges.into(), kernel: kernel.clone() })
+        Ok((AsyncWp { uffd, pagemap, backing, ranges: ranges.into(), kernel: kernel.clone() }, warning))
     }
 }
 
@@ -70,7 +75,7 @@ impl Barrier for AsyncWp {
     }
 
     fn restart_in_child(&self) -> Result<(), BarrierError> {
-        let fresh = AsyncWp::open(self.backing, &self.ranges, &self.kernel)?;
+        let (fresh, _) = AsyncWp::open(self.backing, &self.ranges, &self.kernel)?;
         let replace = |old: &dyn AsRawFd, new: &dyn AsRawFd| {
             self.kernel.replace_descriptor(old, new).map_err(|error| BarrierError::kernel(NAME, "dup3(2)", error))
         };

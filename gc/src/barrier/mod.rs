@@ -134,7 +134,10 @@ pub fn open(
     check(mechanism.name(), ranges)?;
     let (barrier, reason): (Box<dyn Barrier>, Option<String>) = match mechanism {
         Mechanism::Auto => return auto::choose(&|candidate| open(candidate, backing, ranges, kernel)),
-        Mechanism::Async => (Box::new(async_wp::AsyncWp::open(backing, ranges, kernel)?), None),
+        Mechanism::Async => {
+            let (barrier, warning) = async_wp::AsyncWp::open(backing, ranges, kernel)?;
+            (Box::new(barrier), warning)
+        }
         Mechanism::Sync => {
             let (barrier, warning) = sync::Sync::open(backing, ranges, kernel)?;
             (Box::new(barrier), warning)

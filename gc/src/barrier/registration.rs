@@ -52,7 +52,7 @@ pub(super) fn register(
     }
     let unpopulated = opened.features & uffd::FEATURE_WP_UNPOPULATED != 0;
     Ok(Registered {
-        warning: warning(mechanism, backing, unpopulated, opened.user_mode_only),
+        warning: warning(mechanism, backing, unpopulated, opened.user_mode_only, &kernel.release()),
         uffd: opened.uffd,
         skips_unpopulated: backing == Backing::Anon && !unpopulated,
     })
@@ -69,7 +69,13 @@ fn refused_range(mechanism: &'static str, range: &PageRange, error: std::io::Err
 }
 
 /// Sentences on what works less well here than the embedder may think.
-fn warning(mechanism: &str, backing: Backing, unpopulated: bool, user_mode_only: bool) -> Option<String> {
+fn warning(
+    mechanism: &str,
+    backing: Backing,
+    unpopulated: bool,
+    user_mode_only: bool,
+    release: &str,
+) -> Option<String> {
     let mut sentences = Vec::new();
     if mechanism == "sync" && user_mode_only {
         sentences.push(
@@ -85,7 +91,24 @@ fn warning(mechanism: &str, backing: Backing, unpopulated: bool, user_mode_only:
              NUMA balancing; use the backing `anon`",
         );
     }
+    if mechanism == "async" && may_misread_swapped_pages(release) {
+        sentences.push(
+            "this kernel may lack a fix of Linux 6.9 (and 6.8.10) without which a written page that was swapped out is taken for \
+             one that was not written; turn swap off, or use the barrier `sync`",
+        );
+    }
     if sentences.is_empty() { None } else { Some(sentences.join("; ")) }
+}
+
+/// Whether the scan may look for the mark of a present page in the entry of a swapped one, as it did until commit 2c7ad9a590d1. Distributions
+/// mend such things without changing the number, so this is a suspicion.
+fn may_misread_swapped_pages(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().unwrap_or(0));
+    match (numbers.next(), numbers.next(), numbers.next()) {
+        (Some(6), Some(7), _) => true,
+        (Some(6), Some(8), patch) => patch.unwrap_or(0) < 10,
+        _ => false,
+    }
 }
 
 /// Reads a byte of each page, so that each has an entry in the page table that can be protected.
@@ -102,9 +125,20 @@ mod tests {
 
     #[test]
     fn shared_memory_on_a_kernel_that_may_lose_arming_is_warned_about() {
-        assert!(warning("sync", Backing::Shmem, false, false).unwrap().contains("6.2"));
-        assert_eq!(warning("sync", Backing::Shmem, true, false), None);
-        assert_eq!(warning("sigbus", Backing::Anon, false, true), None);
-        assert!(warning("sync", Backing::Anon, true, true).unwrap().contains("EFAULT"));
+        assert!(warning("sync", Backing::Shmem, false, false, "6.1.0").unwrap().contains("6.2"));
+        assert_eq!(warning("sync", Backing::Shmem, true, false, "6.5.0"), None);
+        assert_eq!(warning("sigbus", Backing::Anon, false, true, "6.1.0"), None);
+        assert!(warning("sync", Backing::Anon, true, true, "6.5.0").unwrap().contains("EFAULT"));
+    }
+
+    #[test]
+    fn kernels_that_may_misread_swapped_pages_are_warned_about_where_it_matters() {
+        for release in ["6.7.0", "6.7.12-amd64", "6.8.0-31-generic", "6.8.9"] {
+            assert!(warning("async", Backing::Anon, true, false, release).unwrap().contains("swap"), "{release}");
+            assert_eq!(warning("sync", Backing::Anon, true, false, release), None, "{release}");
+        }
+        for release in ["6.6.9", "6.8.10", "6.9.0", "6.18.1", "7.0.0", "of unknown version"] {
+            assert_eq!(warning("async", Backing::Anon, true, false, release), None, "{release}");
+        }
     }
 }

@@ -102,11 +102,6 @@ impl Mode {
         matches!(self, SyncUser | AsyncUser)
     }
 
-    /// Whether a thread reads events.
-    pub fn is_sync(self) -> bool {
-        SYNC.contains(&self)
-    }
-
     /// Whether the kernel resolves write faults.
     pub fn is_async(self) -> bool {
         ASYNC.contains(&self)

@@ -3,7 +3,7 @@
 //! The tool forks for each cell; the child runs the case, writes one line to a pipe and exits. The parent has
 //! one thread, so a fork copies no lock that somebody holds. A child that says nothing until its time is over is killed
 //! with all processes it started. A busy machine can make anything late, so the first silence is not believed: the
-//! cell runs again alone with several times the patience, unless its case is known to hang. A child that does not even
+//! cell runs again, with less beside it and several times the patience, unless its case is known to hang. A child that does not even
 //! die is left behind; the verdict does not wait for it.
 
 use std::collections::VecDeque;
@@ -46,8 +46,8 @@ pub struct Limits {
     pub patience: Duration,
 }
 
-/// How many times longer the second try of a silent cell may take.
-const SECOND_PATIENCE: u32 = 5;
+/// How many times longer the second try of a silent cell may take; a third as many run at a time.
+const SECOND_PATIENCE: u32 = 3;
 /// How long a killed process may take to die.
 const DYING: Duration = Duration::from_secs(2);
 
@@ -67,7 +67,7 @@ pub fn run(jobs: &[Job], limits: Limits, done: &mut dyn FnMut()) -> Result<Vec<E
     run_some(jobs, alone, Limits { width: 1, ..limits }, &mut ends, done)?;
     let silent = (0..jobs.len())
         .filter(|&i| matches!(ends[i], Some(End::Hang { .. })) && !(jobs[i].case.may_hang)(&jobs[i].cell));
-    let again = Limits { width: 1, patience: limits.patience * SECOND_PATIENCE };
+    let again = Limits { width: limits.width.div_ceil(3), patience: limits.patience * SECOND_PATIENCE };
     run_some(jobs, silent.collect(), again, &mut ends, &mut || {})?;
     Ok(ends.into_iter().map(|end| end.unwrap_or(End::Hang { killed: false })).collect())
 }
@@ -233,5 +233,65 @@ impl Child {
                 _ => return Some(status),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cell::{Backing, Mode};
+    use super::super::facts::Facts;
+    use super::super::stage::Outcome;
+    use super::*;
+
+    fn end_of(case: &Case) -> End {
+        let facts = Facts::read();
+        let cell = Cell { backing: Backing::Anon, mode: Mode::Sync, facts: &facts };
+        let limits =
+            Limits { width: 1, patience: Duration::from_millis(if (case.may_hang)(&cell) { 300 } else { 30_000 }) };
+        run(&[Job { case, cell }], limits, &mut || {}).expect("processes can be made").remove(0)
+    }
+
+    #[test]
+    fn a_case_that_answers_is_what_it_said() {
+        let case = Case { run: |_| Ok("seen".into()), ..Case::USUAL };
+        assert_eq!(end_of(&case), End::Observed("seen".into()));
+    }
+
+    #[test]
+    fn a_case_that_never_answers_is_a_hang_and_is_killed() {
+        fn sleep(_: &Cell) -> Outcome {
+            loop {
+                std::thread::sleep(Duration::from_secs(60));
+            }
+        }
+        let case = Case { run: sleep, may_hang: |_| true, ..Case::USUAL };
+        assert_eq!(end_of(&case), End::Hang { killed: true });
+    }
+
+    #[test]
+    fn a_case_that_dies_is_named_by_its_signal() {
+        fn die(_: &Cell) -> Outcome {
+            // SAFETY: ends this process, a child of the test's.
+            unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+            Ok(String::new())
+        }
+        assert_eq!(end_of(&Case { run: die, ..Case::USUAL }), End::Observed("killed by SIGKILL".into()));
+    }
+
+    #[test]
+    fn a_fault_outside_a_probe_kills_the_case_and_not_the_tool() {
+        fn fault(_: &Cell) -> Outcome {
+            let memory = super::super::memory::Memory::new(Backing::Anon, super::super::memory::Fill::Written)?;
+            memory.protect(memory.all(), libc::PROT_NONE).map_err(|e| Stop::failed("mprotect", e))?;
+            // SAFETY: deliberately not: the page is inaccessible, and the process is to die of it.
+            Ok(unsafe { std::ptr::read_volatile(memory.base as *const u8) }.to_string())
+        }
+        assert_eq!(end_of(&Case { run: fault, ..Case::USUAL }), End::Observed("killed by SIGSEGV".into()));
+    }
+
+    #[test]
+    fn what_a_case_cannot_have_is_unsupported() {
+        let case = Case { run: |_| Err(Stop::Unsupported("no swap".into())), ..Case::USUAL };
+        assert_eq!(end_of(&case), End::Unsupported("no swap".into()));
     }
 }

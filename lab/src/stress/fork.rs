@@ -1,10 +1,11 @@
 //! `fork`: two processes go on from the same heap, and each must be right.
 //!
-//! The parent goes on with all its lanes. In the child only the lane that forked is left: what other lanes' threads held is
-//! garbage there, and objects of other lanes that are still reachable never change again. Their shadows are copies of what
-//! other threads were holding locks on, so the child does without: it walks the heap by the objects' own headers, compares its own objects
-//! with their shadows on the way, and then knows what two full cycles must have marked. It goes on with its operations for a while, does the same
-//! again, and ends; the parent waits for it as for any blocking call.
+//! The parent goes on with all its lanes. In the child only the lane that forked is left: what other lanes' threads
+//! held is garbage there, and objects of other lanes that are still reachable never change again. Their shadows are
+//! copies of what other threads were holding locks on, so the child does without: it walks the heap by the objects'
+//! own headers, compares its own objects with their shadows on the way, and then knows what two full cycles must have
+//! marked. It goes on with its operations for a while, does the same again, and ends; the parent waits for it as for
+//! any blocking call.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -25,8 +26,9 @@ impl Runner<'_> {
         if self.world.forked.load(Ordering::Relaxed) {
             return;
         }
-        // SAFETY: what the child uses that other threads might have been changing is the heap, which `fork` looks after, and
-        // the global roots, whose lock nobody holds who is stopped at a safepoint; the C library makes its allocator usable in the child.
+        // SAFETY: what the child uses that other threads might have been changing is the heap, which `fork` looks
+        // after, and the global roots, whose lock nobody holds who is stopped at a safepoint; the C library makes its
+        // allocator usable in the child.
         match unsafe { self.mutator.fork() } {
             Ok(Forked::Parent { child }) => self.wait_for(child),
             Ok(Forked::Child) => self.live_as_child(),

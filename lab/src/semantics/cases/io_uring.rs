@@ -4,7 +4,7 @@ use crate::semantics::case::{Case, Need};
 use crate::semantics::cell::{Cell, Mode};
 use crate::semantics::errno::Errno;
 use crate::semantics::ring::{READ, READ_FIXED, Ring};
-use crate::semantics::stage::{Outcome, Plan, Stage, Stop};
+use crate::semantics::stage::{Plan, Stage, Stop};
 use crate::semantics::touch::{self, Touch};
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};

@@ -41,3 +41,17 @@ pub const GROUPS: &[Group] = &[
     Group { name: "sharing", title: "Aliases, threads, and merged pages", cases: sharing::CASES },
     Group { name: "read_write_protect", title: "Read-write protection", cases: read_write_protect::CASES },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::GROUPS;
+
+    #[test]
+    fn each_case_has_a_name_of_its_own_and_says_what_it_does() {
+        let cases: Vec<_> = GROUPS.iter().flat_map(|group| group.cases).collect();
+        for (i, case) in cases.iter().enumerate() {
+            assert!(!case.name.is_empty() && !case.about.is_empty());
+            assert!(cases[..i].iter().all(|other| other.name != case.name), "{} is there twice", case.name);
+        }
+    }
+}

@@ -6,7 +6,7 @@
 use crate::semantics::case::{Case, Need};
 use crate::semantics::cell::{Cell, Mode};
 use crate::semantics::errno::named;
-use crate::semantics::stage::{Outcome, Plan, Stage, Stop};
+use crate::semantics::stage::{Plan, Stage, Stop};
 use crate::semantics::uffd;
 
 const NEEDS: &[Need] = &[Need::Feature(uffd::FEATURE_RWP, "read-write protection")];
@@ -23,7 +23,7 @@ pub const CASES: &[Case] = &[
             Ok(format!("read: {read}; write elsewhere: {}", shown(&stage, 2)))
         },
         expected: |cell| format!("read: {0}; write elsewhere: {0}", fault(cell)),
-        means: means,
+        means,
         ..Case::USUAL
     },
     Case {
