@@ -158,8 +158,12 @@ pub fn register(uffd: &Uffd, range: &Range<usize>) -> io::Result<()> {
 }
 
 /// Takes the range from the descriptor: nothing in it is protected any more, and all who wait on it go on.
+///
+/// The kernel wakes only those who wait for a missing page; those who wait to write it leaves asleep
+/// (`docs/kernel-findings/unregister-leaves-writers-asleep.md`), so they are woken here.
 pub fn unregister(uffd: &Uffd, range: &Range<usize>) -> io::Result<()> {
-    uffd.unregister(range.start as *mut libc::c_void, range.len()).map_err(errno::from_userfaultfd)
+    uffd.unregister(range.start as *mut libc::c_void, range.len()).map_err(errno::from_userfaultfd)?;
+    wake(uffd, range.clone())
 }
 
 /// Whether threads that wait for a page to become writable are woken with it.
@@ -214,6 +218,8 @@ fn retrying(request: &dyn Fn() -> userfaultfd::Result<()>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
     use super::super::kernel::Denials;
     use super::*;
 
@@ -289,6 +295,33 @@ mod tests {
         assert_eq!(seen.first().unwrap().start, 0);
         assert_eq!(seen.last().unwrap().end, 8 * PAGE);
         assert!(seen.windows(2).all(|w| w[0].end == w[1].start), "{seen:?}");
+    }
+
+    #[test]
+    fn a_writer_that_waits_goes_on_when_the_range_is_unregistered() {
+        let Ok(opened) = open(&Kernel::real(), FEATURE_WP) else { return eprintln!("skipped: no userfaultfd here") };
+        let mapping = crate::memory::Mapping::new(crate::memory::Backing::Anon, PAGE, "pagemark test heap").unwrap();
+        let (range, page) = (mapping.range(), mapping.base());
+        // SAFETY: the mapping is alive and nobody else uses it.
+        unsafe { (page as *mut u8).write_volatile(1) };
+        register(&opened.uffd, &range).unwrap();
+        protect(&opened.uffd, range.clone()).unwrap();
+
+        let (through, is_through) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            // SAFETY: the mapping outlives this store: the test waits for it, or fails and leaks the mapping.
+            unsafe { (page as *mut u8).write_volatile(2) };
+            through.send(()).unwrap();
+        });
+        let mut fault = libc::pollfd { fd: opened.uffd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one initialised pollfd.
+        assert_eq!(unsafe { libc::poll(&mut fault, 1, 60_000) }, 1, "the writer faults");
+
+        unregister(&opened.uffd, &range).unwrap();
+        if is_through.recv_timeout(std::time::Duration::from_secs(60)).is_err() {
+            std::mem::forget(mapping);
+            panic!("the writer still sleeps");
+        }
     }
 
     /// The crate's error for `ENOENT`, made by protecting memory no descriptor has.
