@@ -1,7 +1,12 @@
-//! Handles: a handle of one heap does not take another heap's object, which it would not keep.
+//! Handles: a handle of one heap does not take another heap's object, which it would not keep; and the last handle to a heap may be dropped
+//! anywhere, on the heap's own thread too.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use pagemark::telemetry::{CycleReport, EventListener};
 use pagemark::typed::{Field, Heap};
 use pagemark::{Config, Trace};
 
@@ -31,4 +36,35 @@ fn a_handle_refuses_an_object_of_another_heap_and_keeps_what_it_held() {
         let kept = kept.unwrap();
         assert!(kept == object && kept.value == 1 && kept.next.get(&m).is_none());
     }
+}
+
+/// At the end of a cycle, drops a handle to the heap once it is told that there is no other.
+struct Last {
+    handle: Mutex<Option<Heap>>,
+    alone: Mutex<Receiver<()>>,
+    dropped: Sender<()>,
+}
+
+impl EventListener for Last {
+    fn cycle_ended(&self, _: &CycleReport) {
+        self.alone.lock().unwrap().recv().unwrap();
+        drop(self.handle.lock().unwrap().take());
+        self.dropped.send(()).unwrap();
+    }
+}
+
+#[test]
+fn the_last_handle_may_be_dropped_by_a_listener_on_the_collector_s_thread() {
+    let heap = heap();
+    let (alone, told) = channel();
+    let (dropped, done) = channel();
+    let last = Last { handle: Mutex::new(Some(heap.clone())), alone: Mutex::new(told), dropped };
+    heap.raw().add_listener(Arc::new(last));
+    let m = heap.attach();
+    // Ends with the request of a cycle, for which nobody waits.
+    while m.alloc_bytes(4096).is_ok() {}
+    drop(m);
+    drop(heap);
+    alone.send(()).unwrap();
+    done.recv_timeout(Duration::from_secs(60)).expect("the collector's thread lets go of its heap");
 }
