@@ -94,3 +94,15 @@ fn the_exit_status_is_what_the_program_says() {
     let output = run("exit-winds", &[("a.scm", winds)]);
     assert_eq!((output.status.code(), &*output.stdout), (Some(5), &b"left"[..]));
 }
+
+#[test]
+fn what_is_nested_too_deeply_is_refused_with_its_place() {
+    for (name, mark) in
+        [("list", "("), ("quote", "'"), ("unquote", ","), ("comment", "#;"), ("label", "#1="), ("vector", "#(")]
+    {
+        let output = run(&format!("deep-{name}"), &[("a.scm", &mark.repeat(300_000))]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains("a.scm:1:") && errors.contains("data nested too deeply"), "{name}: {errors}");
+        assert_eq!(output.status.code(), Some(1), "{name}");
+    }
+}
