@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pagemark::__private::{Call, FaultPlan, Kernel, Outcome, When};
 use pagemark::typed::{Field, Heap, Mutator, Ref, Root};
 use pagemark::{Config, Exhausted, Trace};
-use pagemark_workspace::{Watchdog, succeeds_in_child};
+use pagemark_workspace::{Watchdog, succeeds_in_child, while_collecting};
 
 #[derive(Trace)]
 struct Node {
@@ -102,7 +102,7 @@ fn nothing_is_lost_when_an_embedder_takes_the_right_to_write_and_gives_it_back()
     let _watchdog = Watchdog::start(Duration::from_secs(240));
     for mechanism in ["async", "sync", "sigbus"] {
         for backing in ["anon", "shmem"] {
-            let keys = format!("mechanism={mechanism},backing={backing},zeal=alloc:4");
+            let keys = format!("mechanism={mechanism},backing={backing}");
             let Some(heap) = heap(&keys, &Kernel::real()) else { continue };
             let mut m = heap.attach();
             let root = grow(&mut m, LEVELS);
@@ -120,13 +120,11 @@ fn nothing_is_lost_when_an_embedder_takes_the_right_to_write_and_gives_it_back()
                         assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
                     }
                 }
-                change(&mut m, &root, &mut random, 300);
+                while_collecting(&mut m, |m| change(m, &root, &mut random, 300));
                 check(&m, &root);
             }
             drop(m);
-            let summary = heap.summary();
-            assert_eq!(summary.verify_failures, 0, "{keys}");
-            assert!(summary.cycles > 12 && summary.cycles_stw < summary.cycles, "{keys}: too few cycles");
+            assert_eq!(heap.summary().verify_failures, 0, "{keys}");
         }
     }
 }
@@ -135,7 +133,7 @@ fn nothing_is_lost_when_an_embedder_takes_the_right_to_write_and_gives_it_back()
 fn the_same_work_shows_when_arming_is_lost() {
     let _watchdog = Watchdog::start(Duration::from_secs(240));
     let plan = FaultPlan::new(0);
-    let Some(heap) = heap("mechanism=sync,zeal=alloc:4", &Kernel::failing(&plan)) else { return };
+    let Some(heap) = heap("mechanism=sync", &Kernel::failing(&plan)) else { return };
     let mut m = heap.attach();
     let root = grow(&mut m, LEVELS);
     let mut random = 1;
@@ -144,7 +142,7 @@ fn the_same_work_shows_when_arming_is_lost() {
     while heap.summary().verify_failures == 0 {
         assert!(start.elapsed() < Duration::from_secs(100), "nothing is armed and nobody notices");
         m.collect();
-        change(&mut m, &root, &mut random, 300);
+        while_collecting(&mut m, |m| change(m, &root, &mut random, 300));
         // What verification finds unmarked it marks, so the tree is whole.
         check(&m, &root);
     }
@@ -174,7 +172,7 @@ fn writes_to_memory_that_was_given_back_and_used_again_are_seen() {
                 let root = grow(&mut m, LEVELS);
                 for _ in 0..4 {
                     m.collect();
-                    change(&mut m, &root, &mut random, 300);
+                    while_collecting(&mut m, |m| change(m, &root, &mut random, 300));
                     check(&m, &root);
                 }
             }

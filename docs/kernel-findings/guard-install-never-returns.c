@@ -68,6 +68,7 @@ static void track(size_t len, int flags, unsigned long features)
 static int ends(void (*life)(void))
 {
 	pid_t child = fork();
+	int status;
 
 	check(child, "fork");
 	if (child == 0) {
@@ -75,8 +76,11 @@ static int ends(void (*life)(void))
 		_exit(0);
 	}
 	for (int i = 0; i < 20; i++) {
-		if (waitpid(child, NULL, WNOHANG) == child)
+		if (waitpid(child, &status, WNOHANG) == child) {
+			if (status)
+				exit(2); /* it could not be tried, and the child has said why */
 			return 1;
+		}
 		usleep(100000);
 	}
 	kill(child, SIGKILL);

@@ -73,8 +73,12 @@ static int seen(size_t len, int huge)
 	check(uffd, "userfaultfd");
 	check(ioctl(uffd, UFFDIO_API, &api), "UFFDIO_API with read-write protection");
 	length = len;
-	char *start = mmap(NULL, 2 * len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int file = memfd_create("pages", 0);
+	check(ftruncate(file, len), "ftruncate");
+	char *start = mmap(NULL, 2 * len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	memory = (char *)(((unsigned long)start + len - 1) & ~(len - 1));
+	memory = mmap(memory, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0);
+	check(memory == MAP_FAILED ? -1 : 0, "mmap");
 	for (size_t i = 0; i < len; i += 4096)
 		memory[i] = 1;
 	if (huge)

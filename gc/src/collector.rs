@@ -352,7 +352,10 @@ impl Drop for Owner {
             return;
         }
         self.shared.control.shut_down();
-        if let Some(thread) = self.thread.lock().take() {
+        // On the collector's own thread, where a listener may hold the last handle, there is nobody to wait for: it ends once the listener returns.
+        if let Some(thread) = self.thread.lock().take()
+            && thread.thread().id() != thread::current().id()
+        {
             // A panic of the collector thread has already ended the process.
             let _ = thread.join();
         }

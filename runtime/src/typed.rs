@@ -123,15 +123,15 @@ impl Heap {
     }
 
     fn over(raw: crate::Heap) -> Heap {
-        let globals = Arc::new(RootTable::default());
+        let globals = Arc::new(RootTable::new(raw.range()));
         raw.add_global_roots(globals.clone());
         Heap { raw, globals }
     }
 
     /// The calling thread becomes a mutator.
     pub fn attach(&self) -> Mutator {
-        let roots = Arc::new(RootTable::default());
         let range = self.raw.range();
+        let roots = Arc::new(RootTable::new(range.clone()));
         Mutator {
             raw: self.raw.attach(roots.clone()),
             roots,
@@ -214,11 +214,19 @@ impl Mutator {
     }
 
     /// A handle of this thread that keeps what it holds.
+    ///
+    /// # Panics
+    ///
+    /// When `object` is of another heap.
     pub fn root<T: Send + Sync + 'static>(&self, object: Option<Ref<'_, T>>) -> Root<T> {
         Root::new(&self.roots, object)
     }
 
     /// A handle that keeps what it holds and may go to other threads.
+    ///
+    /// # Panics
+    ///
+    /// When `object` is of another heap.
     pub fn global<T: Send + Sync + 'static>(&self, object: Option<Ref<'_, T>>) -> Global<T> {
         Global::new(&self.heap.globals, object)
     }

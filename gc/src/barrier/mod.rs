@@ -119,7 +119,7 @@ impl fmt::Debug for Opened {
     }
 }
 
-/// Opens a barrier that tracks `ranges`: page-aligned parts of one [`Mapping`](crate::memory::Mapping) of this backing,
+/// Opens a barrier that tracks `ranges`: page-aligned parts of one [`Mapping`] of this backing,
 /// not overlapping. All their pages count as *written*.
 ///
 /// # Errors

@@ -14,7 +14,8 @@
 //!    is why the heap disarms first.)
 //!
 //! What is written is zero, and the pages are disarmed and given back at the end, so nothing is left of it: the memory reads as zero
-//! in any case. It costs a handful of faults: some microseconds where the kernel or the writing thread resolves them, and a few hundred under `sync`.
+//! in any case. It costs a handful of faults: less than a tenth of a millisecond where the kernel or the writing thread resolves them, and not much more under `sync` unless the
+//! machine is busy.
 //!
 //! A mechanism that fails is refused by an error that names the case of `pagemark semantics` which shows the kernel's behaviour by itself.
 //! Cards are marked by the embedder and `stop` sees nothing, so there is nothing to try.

@@ -8,7 +8,7 @@ pub(crate) use loom::sync::atomic;
 
 /// Threads; to sleep is to let the others go first.
 pub(crate) mod thread {
-    pub(crate) use loom::thread::{Builder, JoinHandle, yield_now};
+    pub(crate) use loom::thread::{Builder, JoinHandle, current, yield_now};
 
     /// Time does not pass in a model.
     pub(crate) fn sleep(_: std::time::Duration) {

@@ -156,7 +156,7 @@ pub fn register(kernel: &Kernel, uffd: &Uffd, range: &Range<usize>) -> io::Resul
 }
 
 /// Takes the range from the descriptor: nothing in it is protected any more. Who waits to write to it must be woken: the kernel
-/// does that only for those that wait for a missing page.
+/// does that only for those that wait for a missing page (`docs/kernel-findings/unregister-leaves-writers-asleep.md`).
 pub fn unregister(kernel: &Kernel, uffd: &Uffd, range: &Range<usize>) -> io::Result<()> {
     kernel.uffd_unregister(uffd, range)
 }

@@ -50,7 +50,7 @@ pub struct Choice {
     pub mechanism: Option<&'static str>,
     /// Whether it marks while the program runs.
     pub concurrent: bool,
-    /// Why it is this one and not a better one, or why there is no heap.
+    /// Why it is this one and not a better one, what works less well with it, or why there is no heap.
     pub reason: Option<String>,
 }
 

@@ -5,6 +5,7 @@
 //! between safepoints code uses plain [`Ref`]s and takes none.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Mutator, Ref};
@@ -16,14 +17,32 @@ struct Slots {
     free: Vec<usize>,
 }
 
-/// A table of slots.
-#[derive(Default)]
-pub(super) struct RootTable(Mutex<Slots>);
+/// A table of slots, for objects of one heap.
+pub(super) struct RootTable {
+    /// The heap's addresses.
+    range: Range<usize>,
+    slots: Mutex<Slots>,
+}
 
 impl RootTable {
+    /// No slots yet.
+    pub(super) fn new(range: Range<usize>) -> RootTable {
+        RootTable { range, slots: Mutex::default() }
+    }
+
+    /// The word of a slot that holds `object`. Here, because what a heap does not know it does not keep: a reference got back from the slot would dangle.
+    fn word<T>(&self, object: Option<Ref<'_, T>>) -> usize {
+        let Some(object) = object else { return 0 };
+        assert!(
+            self.range.contains(&object.address()),
+            "this handle is of another heap than the object: it would not keep it"
+        );
+        object.address()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Slots> {
         // Nothing that runs under the lock leaves the table half-changed, so a panic elsewhere does not matter.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn insert(&self, addr: usize) -> usize {
@@ -93,7 +112,7 @@ macro_rules! handle {
     ($name:ident, $table_of:ident) => {
         impl<T: Send + Sync + 'static> $name<T> {
             pub(super) fn new(table: &Arc<RootTable>, object: Option<Ref<'_, T>>) -> $name<T> {
-                let index = table.insert(object.map_or(0, Ref::address));
+                let index = table.insert(table.word(object));
                 $name { slot: Slot { table: table.clone(), index }, target: PhantomData }
             }
 
@@ -114,8 +133,12 @@ macro_rules! handle {
             }
 
             /// Keeps `object` instead.
+            ///
+            /// # Panics
+            ///
+            /// When `object` is of another heap.
             pub fn set(&self, object: Option<Ref<'_, T>>) {
-                self.slot.set(object.map_or(0, Ref::address));
+                self.slot.set(self.slot.table.word(object));
             }
         }
     };

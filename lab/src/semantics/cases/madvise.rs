@@ -245,7 +245,7 @@ fn advised(cell: &Cell, advice: i32) -> Outcome {
 
 /// How a write shows after the page was dropped from the page table.
 fn dropped(cell: &Cell) -> &'static str {
-    if cell.backing.is_anonymous() { cell.untracked() } else { cell.mode.seen() }
+    if cell.backing.is_anonymous() { cell.mode.unarmed() } else { cell.mode.seen() }
 }
 
 fn dropped_means(observed: &str) -> &'static str {
