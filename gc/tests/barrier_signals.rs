@@ -31,6 +31,30 @@ fn heap(mechanism: Mechanism) -> Option<Tracked> {
     }
 }
 
+/// A handler of the embedder's that ran in the midst of ours, and stopped the thread for a pause, would leave a page writable that still counts
+/// as armed. Faults are not held back: the handler we chain to may write to an armed page.
+#[test]
+fn while_a_fault_is_resolved_all_signals_wait_but_those_of_faults() {
+    succeeds_in_child("while_a_fault_is_resolved_all_signals_wait_but_those_of_faults", || {
+        for (signal, mechanism) in BOTH {
+            let Some(_heap) = heap(mechanism) else { continue };
+            // SAFETY: sigaction is made of integers and an optional function, for which all zeroes is a value.
+            let mut ours: libc::sigaction = unsafe { std::mem::zeroed() };
+            // SAFETY: only asks what is installed.
+            assert_eq!(unsafe { libc::sigaction(signal, std::ptr::null(), &mut ours) }, 0);
+            assert_ne!(ours.sa_flags & libc::SA_NODEFER, 0);
+            for other in [libc::SIGUSR1, libc::SIGUSR2, libc::SIGALRM, libc::SIGPROF, libc::SIGURG, libc::SIGTERM] {
+                // SAFETY: asks about a valid set.
+                assert_eq!(unsafe { libc::sigismember(&ours.sa_mask, other) }, 1, "{mechanism}: signal {other}");
+            }
+            for fault in [libc::SIGSEGV, libc::SIGBUS] {
+                // SAFETY: as above.
+                assert_eq!(unsafe { libc::sigismember(&ours.sa_mask, fault) }, 0, "{mechanism}: signal {fault}");
+            }
+        }
+    });
+}
+
 /// An address at which a write raises the signal, and which no heap has.
 fn forbidden(signal: libc::c_int) -> *mut u8 {
     // SAFETY: new mappings at addresses of the kernel's choice; a file of no length raises SIGBUS when touched.

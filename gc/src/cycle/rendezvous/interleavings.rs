@@ -232,6 +232,8 @@ fn a_thread_that_joins_waits_for_the_end_of_a_stop() {
         ];
         let (all, _) = meeting.rendezvous.stop();
         stopped.store(true, Relaxed);
+        // Or nobody else would have a turn in the pause.
+        thread::yield_now();
         all.parties().iter().for_each(|party| use_locals(party));
         stopped.store(false, Relaxed);
         drop(all);
