@@ -1,9 +1,12 @@
 //! The thread that reads a descriptor, notes what it read and resolves it.
 //!
-//! It notes before it resolves, so whoever was waiting for the resolution finds the note. Descriptors that arrive in
-//! fork events are served too: a child that waits for nobody would be a hang of ours, not of the kernel's.
+//! It notes before it resolves, so whoever waited for the resolution finds the note. Who causes a notice (a fork, a move)
+//! waits only until it has been read, so who asks for the notes waits while the thread is between reading and noting.
+//! Descriptors that arrive in fork events are served too: a child that waits for nobody would be a hang of ours, not of
+//! the kernel's.
 
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
@@ -13,13 +16,23 @@ use super::uffd::{self, Event, Fault, Uffd};
 /// A running fault thread.
 #[derive(Debug)]
 pub struct Server {
-    log: Arc<Mutex<Vec<Event>>>,
+    log: Arc<Log>,
     stop: [RawFd; 2],
     thread: JoinHandle<()>,
 }
 
-fn lock(log: &Mutex<Vec<Event>>) -> MutexGuard<'_, Vec<Event>> {
-    log.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+/// What was read.
+#[derive(Debug)]
+struct Log {
+    events: Mutex<Vec<Event>>,
+    /// Something may have been read that is not in `events` yet.
+    behind: AtomicBool,
+}
+
+impl Log {
+    fn events(&self) -> MutexGuard<'_, Vec<Event>> {
+        self.events.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 }
 
 impl Server {
@@ -28,7 +41,7 @@ impl Server {
         let mut stop = [0; 2];
         // SAFETY: `stop` has room for two descriptors.
         Errno::check(unsafe { libc::pipe2(stop.as_mut_ptr(), libc::O_CLOEXEC) } as i64)?;
-        let log = Arc::new(Mutex::new(Vec::with_capacity(64)));
+        let log = Arc::new(Log { events: Mutex::new(Vec::with_capacity(64)), behind: AtomicBool::new(false) });
         let (its_log, its_stop) = (log.clone(), stop[0]);
         let ready = Arc::new(Barrier::new(2));
         let is_ready = ready.clone();
@@ -39,7 +52,10 @@ impl Server {
 
     /// Takes the events read so far.
     pub fn take(&self) -> Vec<Event> {
-        std::mem::take(&mut *lock(&self.log))
+        while self.log.behind.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        self.log.events().drain(..).collect()
     }
 
     /// Ends the thread. Faults taken from now on wait.
@@ -53,7 +69,7 @@ impl Server {
     }
 }
 
-fn serve(fd: RawFd, page: usize, fill_mode: u64, stop: RawFd, log: &Mutex<Vec<Event>>, ready: &Barrier) {
+fn serve(fd: RawFd, page: usize, fill_mode: u64, stop: RawFd, log: &Log, ready: &Barrier) {
     // All memory that the first wait needs is there before anybody relies on this thread: a case may fork at once, and
     // the child must not inherit an allocator that this thread was in the middle of.
     let zeroes = vec![0u8; page];
@@ -72,8 +88,11 @@ fn serve(fd: RawFd, page: usize, fill_mode: u64, stop: RawFd, log: &Mutex<Vec<Ev
             return;
         }
         for wait in waits.iter().filter(|w| w.revents & libc::POLLIN != 0) {
-            for event in uffd::read_raw(wait.fd).unwrap_or_default() {
-                lock(log).push(event);
+            log.behind.store(true, Ordering::SeqCst);
+            let events = uffd::read_raw(wait.fd).unwrap_or_default();
+            log.events().extend(&events);
+            log.behind.store(false, Ordering::SeqCst);
+            for event in events {
                 match event {
                     Event::Fork(child) => served.push(child),
                     Event::Fault(fault, address) => resolve(wait.fd, fault, address & !(page - 1), &zeroes, fill_mode),
