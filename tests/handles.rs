@@ -68,3 +68,15 @@ fn the_last_handle_may_be_dropped_by_a_listener_on_the_collector_s_thread() {
     alone.send(()).unwrap();
     done.recv_timeout(Duration::from_secs(60)).expect("the collector's thread lets go of its heap");
 }
+
+/// In release builds the check is left out: `alloc` is a handful of instructions.
+#[cfg(debug_assertions)]
+#[test]
+fn a_field_that_was_set_outside_the_heap_is_refused_with_its_object() {
+    let heap = heap();
+    let m = heap.attach();
+    let object = m.alloc(Node { next: Field::null(), value: 1 }).unwrap();
+    let outside = Node { next: Field::null(), value: 2 };
+    outside.next.set(Some(object));
+    assert!(catch_unwind(AssertUnwindSafe(|| m.alloc(outside).map(|_| ()))).is_err());
+}

@@ -1,7 +1,8 @@
 //! What a user sees when a program fails: the place in the file, the cause, and the exit status.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 
 use pagemark_workspace::scheme;
 
@@ -93,4 +94,39 @@ fn the_exit_status_is_what_the_program_says() {
     let winds = "(dynamic-wind list (lambda () (exit 5)) (lambda () (display \"left\")))";
     let output = run("exit-winds", &[("a.scm", winds)]);
     assert_eq!((output.status.code(), &*output.stdout), (Some(5), &b"left"[..]));
+}
+
+#[test]
+fn what_is_nested_too_deeply_is_refused_with_its_place() {
+    for (name, mark) in
+        [("list", "("), ("quote", "'"), ("unquote", ","), ("comment", "#;"), ("label", "#1="), ("vector", "#(")]
+    {
+        let output = run(&format!("deep-{name}"), &[("a.scm", &mark.repeat(300_000))]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains("a.scm:1:") && errors.contains("data nested too deeply"), "{name}: {errors}");
+        assert_eq!(output.status.code(), Some(1), "{name}");
+    }
+}
+
+/// The command, with 400 MB of addresses.
+fn limited(command: &mut Command) -> &mut Command {
+    let limit = libc::rlimit { rlim_cur: 400 << 20, rlim_max: 400 << 20 };
+    // SAFETY: between fork and exec, one system call and nothing else.
+    unsafe {
+        command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_AS, &limit) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        })
+    }
+}
+
+#[test]
+fn a_limit_that_leaves_no_room_for_the_interpreter_is_named() {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scheme_errors-limit.scm");
+    std::fs::write(&program, "(display 1)").expect("writable");
+    let mut command = Command::new(scheme::binary());
+    let output = limited(command.arg(&program).env_remove("PAGEMARK_GC")).output().expect("it runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("cannot start the interpreter's thread") && errors.contains("RLIMIT_AS"), "{errors}");
+    assert_eq!(output.status.code(), Some(2));
 }

@@ -121,10 +121,17 @@ fn start(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     }
     let heap = Heap::new(&config, heap::Model)?;
     // The compiler recurses over the program's text, so it gets a deep stack.
-    let main =
-        std::thread::Builder::new().name("main".into()).stack_size(512 << 20).spawn(move || match heap.cards() {
+    let builder = std::thread::Builder::new().name("main".into()).stack_size(512 << 20);
+    let main = builder
+        .spawn(move || match heap.cards() {
             Some(cards) => run(heap, config.limit(), CardStores(cards), options),
             None => run(heap, config.limit(), PlainStores, options),
+        })
+        .map_err(|error| {
+            format!(
+                "cannot start the interpreter's thread: {error}; it needs 512 MB of addresses for its stack (RLIMIT_AS), \
+                 and one thread more (RLIMIT_NPROC, pids cgroup)"
+            )
         })?;
     match main.join() {
         Ok(()) => Ok(()),

@@ -201,22 +201,33 @@ impl<'a> Reader<'a> {
         self.wrap(pos, name)
     }
     fn wrap(&mut self, pos: Pos, name: &str) -> Read<Token> {
-        let datum = self.datum()?;
+        let datum = self.marked()?;
         let head = Syntax::id(pos, Ident::Plain(Name::new(name)));
         Ok(Token::Datum(Syntax::list(pos, vec![head, datum])))
     }
 
-    fn list(&mut self, close: char) -> Read<(Vec<Syntax>, Option<Syntax>)> {
+    /// The reader recurses, and a stack is not endless: not for lists in lists, nor for marks before marks.
+    fn go_deeper(&mut self) -> Read<()> {
         self.depth += 1;
-        if self.depth > 10_000 {
-            return self.fail("data nested too deeply");
-        }
+        if self.depth > 10_000 { self.fail("data nested too deeply") } else { Ok(()) }
+    }
+
+    /// The datum that belongs to a mark before it.
+    fn marked(&mut self) -> Read<Syntax> {
+        self.go_deeper()?;
+        let datum = self.datum()?;
+        self.depth -= 1;
+        Ok(datum)
+    }
+
+    fn list(&mut self, close: char) -> Read<(Vec<Syntax>, Option<Syntax>)> {
+        self.go_deeper()?;
         let (mut items, mut tail) = (Vec::new(), None);
         loop {
             match self.token()? {
                 Token::Datum(d) if tail.is_none() => items.push(d),
                 Token::Datum(_) => return self.fail("more than one datum after the dot"),
-                Token::Dot if !items.is_empty() && tail.is_none() => tail = Some(self.datum()?),
+                Token::Dot if !items.is_empty() && tail.is_none() => tail = Some(self.marked()?),
                 Token::Dot => return self.fail("unexpected dot"),
                 Token::Close(c) if c == close => {
                     self.depth -= 1;
@@ -328,7 +339,7 @@ impl<'a> Reader<'a> {
             }
             Some(';') => {
                 self.next()?;
-                self.datum()?;
+                self.marked()?;
                 Ok(None)
             }
             Some('!') => {
@@ -376,7 +387,7 @@ impl<'a> Reader<'a> {
                 }
                 match self.need()? {
                     '=' => {
-                        let datum = self.datum()?;
+                        let datum = self.marked()?;
                         done(Node::Label(n, datum))
                     }
                     '#' => done(Node::Ref(n)),

@@ -64,7 +64,8 @@ impl Mutator {
     /// # Safety
     ///
     /// As for any `fork(2)` of a process with threads: in the child, what threads outside of this heap were changing stays half changed, and the
-    /// locks they held stay held. What the child uses afterwards must not depend on those.
+    /// locks they held stay held. What the child uses afterwards must not depend on those; a root source that locks is such a thing, if threads that
+    /// are no mutators take its lock.
     pub unsafe fn fork(&mut self) -> Result<Forked, ForkError> {
         let (mut ours, mut childs) = pipe().map_err(ForkError::Fork)?;
         let away = Away::go(self);

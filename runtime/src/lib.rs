@@ -84,7 +84,8 @@ impl Heap {
         Ok(Heap { collector: Collector::with_defect(config, model, Some(defect))? })
     }
 
-    /// The calling thread becomes a mutator of this heap; `roots` is asked for its roots at its safepoints.
+    /// The calling thread becomes a mutator of this heap; `roots` is asked for its roots at its safepoints. A thread has one mutator of a heap at a
+    /// time, and drops it before it ends: every cycle waits for a second one of the same thread, and for one that was forgotten, for ever.
     pub fn attach(&self, roots: Arc<dyn RootSource>) -> Mutator {
         Mutator { inner: self.collector.attach(roots), heap: self.clone() }
     }
@@ -149,6 +150,11 @@ impl Heap {
     /// The address range that all objects lie in.
     pub fn range(&self) -> std::ops::Range<usize> {
         self.collector.shared().heap.range()
+    }
+
+    /// Whether `trace` reports no reference: for the typed layer's checks.
+    pub(crate) fn holds_none(&self, trace: impl FnOnce(&mut Tracer<'_>)) -> bool {
+        Tracer::finds_none(&self.collector.shared().heap, trace)
     }
 
     /// The object that any address in it leads to, as start and size in bytes (whole granules); `None` outside objects. An object that is

@@ -128,7 +128,8 @@ impl Heap {
         Heap { raw, globals }
     }
 
-    /// The calling thread becomes a mutator.
+    /// The calling thread becomes a mutator. A thread has one mutator of a heap at a time, and drops it before it ends: every cycle waits for a
+    /// second one of the same thread, and for one that was forgotten, for ever.
     pub fn attach(&self) -> Mutator {
         let range = self.raw.range();
         let roots = Arc::new(RootTable::new(range.clone()));
@@ -170,6 +171,12 @@ impl Mutator {
 
     /// Puts `value` into the heap. Never a safepoint.
     ///
+    /// Its fields are null: a field that is set while it is not in the heap is seen by nobody, and what it holds may be gone by now.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, when a field of `value` is not null.
+    ///
     /// # Errors
     ///
     /// [`Exhausted`] at the hard limit: `value` is dropped, nothing was allocated; see [`Mutator::reclaim`] and [`Mutator::alloc_or_collect`].
@@ -179,6 +186,10 @@ impl Mutator {
         const { assert!(!std::mem::needs_drop::<T>(), "the collector runs no destructors") };
         const { assert!(size_of::<T>() <= 8 * 1024 - 16, "a struct is at most 8 KB; use an Array or Bytes") };
         let space = if T::MAY_HOLD_REFERENCES { Space::Tracked } else { Space::Leaf };
+        debug_assert!(
+            self.heap.raw.holds_none(|tracer| value.trace(tracer)),
+            "a Field was set before its object was in the heap: the collector did not see it, and what it holds may be gone"
+        );
         let object = self.raw.alloc(size_of_object::<T>(), space)?.cast::<Object<T>>();
         // SAFETY: fresh memory of that size and alignment, which nobody else knows yet.
         unsafe {
@@ -260,7 +271,7 @@ impl Mutator {
     ///
     /// # Safety
     ///
-    /// As [`crate::Mutator::fork`].
+    /// As [`crate::Mutator::fork`]; and no thread that is not a mutator makes, sets or drops a [`Global`] of this heap meanwhile.
     pub unsafe fn fork(&mut self) -> Result<Forked, ForkError> {
         // SAFETY: by this function's contract.
         unsafe { self.raw.fork() }

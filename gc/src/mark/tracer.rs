@@ -75,6 +75,13 @@ impl<'a> Tracer<'a> {
         tracer
     }
 
+    /// Whether `trace` reports no reference at all: for the checks of embedding layers.
+    pub fn finds_none(heap: &Heap, trace: impl FnOnce(&mut Tracer<'_>)) -> bool {
+        let mut tracer = Tracer::collecting(heap);
+        trace(&mut tracer);
+        tracer.stack.is_empty()
+    }
+
     /// A tracer that only collects the references it is told.
     pub(crate) fn collecting(heap: &Heap) -> Tracer<'a> {
         let range = heap.range();

@@ -82,11 +82,23 @@ fn across(tables: &[Table], out: &mut dyn Write) -> io::Result<()> {
             let answers = answers(group[0]);
             let mut had = answers.iter().filter(|answer| *answer != "–");
             let Some(first) = had.next() else { continue };
-            let line = format!("| {} | {} | {} |", case.name, places::name(&group, &cells), answers.join(" | "));
-            if had.all(|answer| answer == first) { alike.push(line) } else { writeln!(out, "{line}")? }
+            if had.any(|answer| answer != first) {
+                let place = places::name(&group, &cells);
+                writeln!(out, "| {} | {place} | {} |", case.name, answers.join(" | "))?;
+            }
+        }
+        let one_answer = |row: &&Row| -> Option<String> {
+            let mut had = answers(row).into_iter().filter(|answer| answer != "–");
+            let first = had.next()?;
+            had.all(|answer| answer == first).then_some(first)
+        };
+        let agreed: Vec<&Row> = cells.iter().copied().filter(|row| one_answer(row).is_some()).collect();
+        for group in places::groups(&agreed, |a, b| one_answer(&a) == one_answer(&b)) {
+            let answer = one_answer(&group[0]).unwrap_or_default();
+            alike.push(format!("| {} | {} | {answer} |", case.name, places::name(&group, &cells)));
         }
     }
-    writeln!(out, "\n### Where all kernels that have it answer alike\n\n{header}")?;
+    writeln!(out, "\n### Where all kernels that have it answer alike\n\n| case | where | observed |\n|---|---|---|")?;
     for line in alike {
         writeln!(out, "{line}")?;
     }

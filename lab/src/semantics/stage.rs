@@ -75,7 +75,10 @@ pub struct Stage<'a> {
 pub fn open(cell: &Cell, features: u64) -> Result<Uffd, Stop> {
     let uffd = Uffd::open(cell.mode.is_user_only()).map_err(|e| Stop::failed("userfaultfd", e))?;
     let wanted = cell.mode.features() | features | cell.facts.features & PROTECTION;
-    uffd.enable(wanted).map_err(|e| Stop::failed("UFFDIO_API", e))?;
+    uffd.enable(wanted).map_err(|e| match e.0 {
+        libc::EPERM => Stop::Unsupported("a feature wants privilege (EPERM)".into()),
+        _ => Stop::failed("UFFDIO_API", e),
+    })?;
     Ok(uffd)
 }
 

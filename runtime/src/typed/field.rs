@@ -11,7 +11,8 @@ use crate::Tracer;
 /// `set` compiles to one plain store on x86-64 (`mov`), `get` to one load. A field is only made null; it gets its value in its object.
 pub struct Field<T> {
     addr: AtomicUsize,
-    target: PhantomData<fn() -> T>,
+    /// Invariant in `T`: what is read from a shared field may have been stored through another reference to it.
+    target: PhantomData<fn(T) -> T>,
 }
 
 impl<T: Send + Sync + 'static> Field<T> {

@@ -99,13 +99,13 @@ impl Drop for Slot {
 pub struct Root<T> {
     slot: Slot,
     /// Not Send: it is a root of this thread only.
-    target: PhantomData<*const T>,
+    target: PhantomData<*mut T>,
 }
 
 /// Keeps an object for any thread.
 pub struct Global<T> {
     slot: Slot,
-    target: PhantomData<fn() -> T>,
+    target: PhantomData<fn(T) -> T>,
 }
 
 macro_rules! handle {
