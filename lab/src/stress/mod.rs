@@ -191,6 +191,9 @@ impl Session<'_> {
             }
             number += 1;
         }
+        if self.report.runs() == 0 {
+            return Err("no program ran: none of the mechanisms and backings asked for works here".into());
+        }
         let clean = self.report.failures() == 0;
         Ok((self.report.finish(), clean))
     }

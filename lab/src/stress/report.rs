@@ -108,6 +108,11 @@ impl Report {
         self.unavailable.insert(what.to_string(), why.to_string());
     }
 
+    /// Runs that began.
+    pub fn runs(&self) -> u64 {
+        self.total.runs
+    }
+
     /// Runs that failed.
     pub fn failures(&self) -> u64 {
         self.total.failures
