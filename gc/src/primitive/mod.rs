@@ -18,7 +18,7 @@ mod checked;
 pub(crate) mod checked_deque;
 #[cfg(all(test, loom))]
 mod explore;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, pagemark_tsan)))]
 pub(crate) mod meeting;
 #[cfg(not(loom))]
 mod plain;
@@ -34,4 +34,10 @@ pub(crate) use plain::*;
 #[cfg(loom)]
 pub(crate) mod meeting {
     pub(crate) use super::checked::{Condvar, Mutex, MutexGuard};
+}
+
+/// ThreadSanitizer sees into `parking_lot`, which is built with it, and not into `std`.
+#[cfg(pagemark_tsan)]
+pub(crate) mod meeting {
+    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 }
