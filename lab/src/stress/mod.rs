@@ -259,7 +259,7 @@ impl Session<'_> {
         ));
     }
 
-    /// The command line that runs one program of this session.
+    /// The command line that runs one program of this call.
     fn command(&self, plan: &Plan) -> String {
         let mut command = format!(
             "pagemark stress --seed {} --mechanism {} --backing {}",

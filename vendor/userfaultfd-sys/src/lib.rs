@@ -1,6 +1,6 @@
 //! What crate `userfaultfd` 0.9 needs of `<linux/userfaultfd.h>`.
 //!
-//! The crate of this name on crates.io runs bindgen on the header of the machine that builds it, so it wants libclang
+//! The crate of this name as published runs bindgen on the header of the machine that builds it, so it wants libclang
 //! and a C compiler, and its contents depend on how old that header is. This one takes the same structures from
 //! `linux-raw-sys`, which carries them generated, and gives the constants the integer types the original's
 //! bindgen callbacks give them: `userfaultfd` matches on events as `u8` and combines features and modes as `u64`.
