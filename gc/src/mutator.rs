@@ -210,7 +210,8 @@ impl Mutator {
         // Only where it is wanted: a heap with one object left in each tracked block has no room for leaves, and plenty otherwise.
         let exhausted = self.exhausted.take();
         let spaces = exhausted.map_or(vec![Space::Tracked, Space::Leaf], |space| vec![space]);
-        let has_room = |shared: &Shared| spaces.iter().all(|space| shared.heap.has_room_for(bytes, *space));
+        let has_room =
+            |shared: &Shared| spaces.iter().all(|space| shared.heap.has_room_for(shared.barrier(), bytes, *space));
         let mut fits = false;
         // A second call in a row means that the room there is does not fit the caller: holes too small for it, or other mutators
         // faster. Then only a collection helps; and when that did not either, nothing will.

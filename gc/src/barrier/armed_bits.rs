@@ -14,6 +14,10 @@
 //! been reported once too often. That is harmless. It is why a resolver does not ask the bit whether there is anything
 //! to do.
 //!
+//! Giving a page's memory back to the system takes its protection away too, and nobody faults: it is a U without a resolver. So whoever
+//! does it goes on with C ([`Barrier::released`](super::Barrier::released)). Without that, a scan may arm a free block, a mutator that is
+//! short of memory give it back and take it again, and fill it with pages that are armed by the book and writable.
+//!
 //! What of a write that comes between S and P, on a page being reported? Its page is reported after P, and whoever
 //! reads the page because of the report reads it after the write. So the caller of [`ArmedBits::arm_written`] protects
 //! a run, and only then reports it.

@@ -13,8 +13,9 @@
 //! ```
 //!
 //! All methods may be called while mutators run, from any thread, for any page-aligned range inside the ranges
-//! given at creation. Two calls for overlapping ranges never run at the same time: the cycle owns the
-//! `take*` calls, and a block is disarmed only by the thread that owns it, while no `take*` covers it.
+//! given at creation. The cycle alone calls `take_and_arm`. A block is disarmed only by the thread that owns it; a `take_and_arm`
+//! may cover it all the same, where it began while the block was free and lay in a gap that the scan bridges. The pages then end
+//! up armed in fact and by the book, or written.
 //!
 //! | name | file | who resolves a write to an armed page |
 //! |---|---|---|
@@ -79,6 +80,10 @@ pub trait Barrier: Send + Sync {
     /// # Errors
     /// Pages may still fault once; no write is lost.
     fn disarm(&self, range: PageRange) -> Result<(), BarrierError>;
+
+    /// The memory of `range` was given back to the system, by whoever owns it, and is used by nobody yet. Where that takes protection away, the
+    /// pages now count as *written*. Unlike the others this may run beside a `take_and_arm` of the same pages.
+    fn released(&self, _range: PageRange) {}
 
     /// Called in the pause, after every mutator stopped and before the last `take_and_arm`: returns only when
     /// every write made before the stop will be part of that report. Mechanisms with a thread of their own wait for its batch.

@@ -93,4 +93,12 @@ impl Protector {
         self.bits.clear(&range);
         result.map_err(|error| BarrierError::kernel(self.mechanism, "ioctl(UFFDIO_WRITEPROTECT)", error))
     }
+
+    /// The pages of a range have no memory any more. With it went their protection (anonymous memory; a memfd's page keeps it),
+    /// as if somebody had unprotected them; this is the second step of that.
+    pub fn released(&self, range: &PageRange) {
+        if self.bits.any_armed(range) {
+            self.bits.clear(range);
+        }
+    }
 }

@@ -99,6 +99,10 @@ impl Barrier for Sigbus {
         self.shared.protector.disarm(range)
     }
 
+    fn released(&self, range: PageRange) {
+        self.shared.protector.released(&range);
+    }
+
     fn restart_in_child(&self) -> Result<(), BarrierError> {
         // The handler and the table it looks in are the child's as they were the parent's.
         self.shared.protector.restart_in_child()

@@ -254,6 +254,10 @@ impl Barrier for Sync {
         self.shared.protector.disarm(range)
     }
 
+    fn released(&self, range: PageRange) {
+        self.shared.protector.released(&range);
+    }
+
     fn settle(&self) {
         self.shared.batches.settle();
     }

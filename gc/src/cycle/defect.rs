@@ -63,6 +63,10 @@ impl Barrier for Defective {
         self.barrier.disarm(range)
     }
 
+    fn released(&self, range: PageRange) {
+        self.barrier.released(range);
+    }
+
     fn settle(&self) {
         self.barrier.settle();
     }

@@ -95,7 +95,8 @@ fn finish(shared: &Shared, report: &CycleReport, retention: &mut Retention) {
     boundary(shared, Phase::Sweep);
     let keep = needed.max(goal).min(shared.heap.footprint.limit() as u64);
     if shared.heap.footprint.committed() as u64 > keep + keep / 8 {
-        let released = shared.heap.release_free((keep.saturating_sub(report.live_bytes) / 2) as usize);
+        let released =
+            shared.heap.release_free(shared.barrier(), (keep.saturating_sub(report.live_bytes) / 2) as usize);
         if released > 0 {
             shared.listen(|listener| listener.memory_released(released as u64));
         }

@@ -17,7 +17,6 @@ use std::ops::Range;
 
 use super::footprint::Footprint;
 use crate::layout::BLOCK;
-use crate::memory::Mapping;
 use crate::primitive::Mutex;
 use crate::primitive::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
@@ -285,7 +284,7 @@ impl BlockSpace {
         runs
     }
 
-    /// Notes that `range` is about to be armed.
+    /// Notes that `range` was armed.
     pub fn note_armed(&self, range: &Range<usize>) {
         for armed in &self.maybe_armed[self.index(range.start)..self.index(range.end)] {
             if !armed.load(Ordering::Relaxed) {
@@ -303,8 +302,9 @@ impl BlockSpace {
         any
     }
 
-    /// Gives free memory back to the system until at most `keep` bytes of free blocks are left. Returns bytes released.
-    pub fn release_free(&self, keep: usize, mapping: &Mapping, footprint: &Footprint) -> usize {
+    /// Hands free memory to `give_back`, which says whether it is gone, until at most `keep` bytes of free blocks are left. Returns
+    /// bytes released.
+    pub fn release_free(&self, keep: usize, footprint: &Footprint, give_back: impl Fn(Range<usize>) -> bool) -> usize {
         let mut released = 0;
         loop {
             let mut lists = self.lists.lock();
@@ -316,7 +316,7 @@ impl BlockSpace {
             let batch = self.own(indices.clone(), true);
             drop(lists);
             let bytes = batch.range.len();
-            let gone = mapping.release(batch.range.clone()).is_ok();
+            let gone = give_back(batch.range);
             let mut lists = self.lists.lock();
             for index in indices.rev() {
                 let state = if gone { BlockState::Untouched } else { BlockState::Free };

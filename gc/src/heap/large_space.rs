@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU32;
 use super::footprint::Footprint;
 use super::metadata::{MARK_MASK, Metadata, START};
 use crate::layout::PAGE;
-use crate::memory::{Mapping, TableMapping};
+use crate::memory::TableMapping;
 use crate::primitive::Mutex;
 use crate::primitive::atomic::{AtomicUsize, Ordering};
 
@@ -238,14 +238,15 @@ impl LargeSpace {
         runs
     }
 
-    /// Gives free pages back to the system until at most `keep` bytes of them are left. Returns bytes released.
-    pub fn release_free(&self, keep: usize, mapping: &Mapping, footprint: &Footprint) -> usize {
+    /// Hands free pages to `give_back`, which says whether they are gone, until at most `keep` bytes of them are left. Returns bytes
+    /// released.
+    pub fn release_free(&self, keep: usize, footprint: &Footprint, give_back: impl Fn(Range<usize>) -> bool) -> usize {
         let mut released = 0;
         let mut inner = self.inner.lock();
         while inner.stale.pages * PAGE > keep {
             let Some((start, length)) = inner.stale.pop() else { break };
             let addr = self.base + start * PAGE;
-            if mapping.release(addr..addr + length * PAGE).is_err() {
+            if !give_back(addr..addr + length * PAGE) {
                 inner.stale.insert(start, length);
                 break;
             }

@@ -133,7 +133,7 @@ impl Local {
         let large = &heap.regions(self.space).large;
         let run = large.take(size, &heap.footprint).or_else(|| {
             // Free memory of the other regions counts against the limit too.
-            heap.release_free(0);
+            heap.release_free(barrier, 0);
             large.take(size, &heap.footprint)
         });
         let run = run.ok_or(Exhausted)?;
@@ -233,9 +233,9 @@ impl Local {
     fn take_free_block(&mut self, heap: &Heap, barrier: &dyn Barrier) -> Option<usize> {
         if self.batch.range.is_empty() {
             let space = &heap.regions(self.space).blocks;
-            let batch = space
-                .take_free(BATCH_BLOCKS, &heap.footprint)
-                .or_else(|| (heap.release_free(0) > 0).then(|| space.take_free(1, &heap.footprint)).flatten())?;
+            let batch = space.take_free(BATCH_BLOCKS, &heap.footprint).or_else(|| {
+                (heap.release_free(barrier, 0) > 0).then(|| space.take_free(1, &heap.footprint)).flatten()
+            })?;
             if space.forget_armed(&batch.range) {
                 self.disarm(barrier, &batch.range);
             }

@@ -202,8 +202,8 @@ impl Heap {
     ) -> Result<(), BarrierError> {
         for run in self.tracked.blocks.runs(BRIDGE_BLOCKS) {
             let taken = barrier.take_and_arm(run.clone(), report);
-            // After arming: a mutator that takes a free block out of the run meanwhile either sees the note and disarms, or has the
-            // block noted for the next who takes it. Noted and not armed is harmless; armed and not noted would not be, once the block is released.
+            // A mutator that takes a free block out of the run meanwhile sees the note and disarms; or it does not, and faults on the pages
+            // that were armed.
             self.tracked.blocks.note_armed(&run);
             taken?;
         }
@@ -219,15 +219,15 @@ impl Heap {
     }
 
     /// Whether an allocation of `bytes` would succeed now, as far as can be said without making it.
-    pub fn has_room_for(&self, bytes: usize, space: Space) -> bool {
+    pub fn has_room_for(&self, barrier: &dyn Barrier, bytes: usize, space: Space) -> bool {
         let regions = self.regions(space);
         if bytes <= LARGE_THRESHOLD {
             return regions.blocks.has_room()
                 || self.footprint.limit().saturating_sub(self.footprint.committed()) >= BLOCK
-                || self.release_free(0) > 0;
+                || self.release_free(barrier, 0) > 0;
         }
         if let Some(run) = regions.large.take(bytes, &self.footprint).or_else(|| {
-            self.release_free(0);
+            self.release_free(barrier, 0);
             regions.large.take(bytes, &self.footprint)
         }) {
             regions.large.give_back(run.range);
@@ -237,12 +237,18 @@ impl Heap {
     }
 
     /// Gives free memory back to the system until about `keep` bytes of it are left in each region pair.
-    pub fn release_free(&self, keep: usize) -> usize {
+    pub fn release_free(&self, barrier: &dyn Barrier, keep: usize) -> usize {
+        let give_back = |range: Range<usize>| {
+            let gone = self.mapping.release(range.clone()).is_ok();
+            // Also where the kernel refused: it may have come half-way.
+            barrier.released(range);
+            gone
+        };
         [&self.tracked, &self.leaf]
             .iter()
             .map(|r| {
-                r.blocks.release_free(keep, &self.mapping, &self.footprint)
-                    + r.large.release_free(keep, &self.mapping, &self.footprint)
+                r.blocks.release_free(keep, &self.footprint, give_back)
+                    + r.large.release_free(keep, &self.footprint, give_back)
             })
             .sum()
     }
@@ -279,6 +285,62 @@ impl Heap {
         while self.sweep_one() {}
         while self.sweeping() {
             thread::yield_now();
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::local::Local;
+    use super::*;
+    use crate::barrier::{Mechanism, open};
+    use crate::layout::PAGE;
+
+    /// A scan arms a free block between two that hold objects. Before it is over, a mutator that is short of memory gives all free
+    /// memory back, gets this block again, and writes to it.
+    fn written_after_it_was_released_under_a_scan(mechanism: Mechanism, backing: Backing) {
+        let heap = Heap::reserve(&Kernel::real(), backing, 16 * BLOCK, false, "pagemark test heap").unwrap();
+        let opened = open(mechanism, backing, std::slice::from_ref(&heap.tracked.range), &Kernel::real());
+        let barrier = match opened {
+            Ok(opened) => opened.barrier,
+            Err(error) => return eprintln!("skipped: {error}"),
+        };
+        let blocks = &heap.tracked.blocks;
+        let three = blocks.take_free(3, &heap.footprint).unwrap().range;
+        heap.mapping.populate(three.clone());
+        let free = three.start + BLOCK..three.start + 2 * BLOCK;
+        blocks.retire(0);
+        blocks.retire(2);
+        blocks.give_back(free.clone());
+
+        let mut local = Local::new(Space::Tracked);
+        let mut object = None;
+        heap.take_written_and_arm(&*barrier, &mut |_| {
+            if object.is_none() {
+                heap.release_free(&*barrier, 0);
+                object = local.refill_and_alloc(&heap, &*barrier, PAGE).ok();
+            }
+        })
+        .unwrap();
+        let object = object.unwrap();
+        assert!(free.contains(&object), "{mechanism:?} {backing:?}: the test needs the block that was released");
+        // SAFETY: the object is one page of this heap, and nothing else uses it.
+        unsafe { (object as *mut u64).write_volatile(1) };
+        local.retire(&heap);
+
+        let mut reported = HashSet::new();
+        heap.take_written_and_arm(&*barrier, &mut |run| reported.extend(run.step_by(PAGE))).unwrap();
+        assert!(reported.contains(&object), "{mechanism:?} {backing:?}: a write was not reported");
+    }
+
+    #[test]
+    fn writes_to_memory_that_was_released_under_a_scan_are_reported() {
+        for mechanism in [Mechanism::Async, Mechanism::Sync, Mechanism::Sigbus, Mechanism::Mprotect] {
+            for backing in [Backing::Anon, Backing::Shmem] {
+                written_after_it_was_released_under_a_scan(mechanism, backing);
+            }
         }
     }
 }

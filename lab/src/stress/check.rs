@@ -55,7 +55,7 @@ pub fn check(world: &World, lanes: &mut [MutexGuard<'_, Lane>]) -> (u64, u64) {
     let bytes = reached.iter().map(|number| shadow.object(*number).header.occupied() as u64).sum();
     let failures = world.heap.summary().verify_failures;
     if failures > 0 {
-        fail(&format!("verification found {failures} reachable objects unmarked"));
+        fail(&format!("the collector's own checks failed {failures} times; see above"));
     }
     let expected = (reached.len() as u64, bytes);
     world.last.must_be(expected);

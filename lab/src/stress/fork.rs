@@ -23,7 +23,7 @@ const OPS_OF_A_CHILD: usize = 200;
 impl Runner<'_> {
     /// Forks, and returns in the parent only.
     pub fn fork(&mut self) {
-        if self.world.forked.load(Ordering::Relaxed) {
+        if !self.world.forks.load(Ordering::Relaxed) {
             return;
         }
         // SAFETY: what the child uses that other threads might have been changing is the heap, which `fork` looks
@@ -51,7 +51,7 @@ impl Runner<'_> {
     }
 
     fn live_as_child(&mut self) -> ! {
-        self.world.forked.store(true, Ordering::Relaxed);
+        self.world.forks.store(false, Ordering::Relaxed);
         // The pipe and the file are still the parent's too.
         match Input::new() {
             Ok(input) => self.lane.input = input,
@@ -77,7 +77,7 @@ impl Runner<'_> {
         self.mutator.collect();
         let failures = self.world.heap.summary().verify_failures;
         if failures > 0 {
-            self.fail(&format!("in a forked process verification found {failures} reachable objects unmarked"));
+            self.fail(&format!("in a forked process the collector's own checks failed {failures} times; see above"));
         }
         let mut pending: Vec<Place> = (0..ROOTS as u8).filter_map(|root| self.root_exactly(root)).collect();
         for root in 0..ALL_SHARED as u8 {

@@ -281,7 +281,10 @@ impl Runner<'_> {
             // aligned words whole, which is what the collector asks of code that is not compiled by Rust: it may
             // trace the destination meanwhile.
             unsafe { libc::memmove(to as *mut libc::c_void, source as *const libc::c_void, length * WORD) };
-            self.mark_cards(to, length * WORD);
+            // The C library writes nothing where a run is copied onto itself, and no page would ever explain the cards.
+            if source != to {
+                self.mark_cards(to, length * WORD);
+            }
             self.shadow_mut(at).slots[destination..destination + length].copy_from_slice(&copied);
             return;
         }

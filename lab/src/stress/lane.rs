@@ -36,8 +36,8 @@ pub struct World {
     pub limit: usize,
     /// The one it has; exact while there is one lane.
     pub limit_now: AtomicUsize,
-    /// This is a forked process.
-    pub forked: AtomicBool,
+    /// Whether operations may fork: not in a forked process, and not where the plan says so.
+    pub forks: AtomicBool,
     /// There is one lane only.
     pub alone: bool,
     /// Lanes come to a meeting without roots.

@@ -81,6 +81,9 @@ pub struct Arguments {
     /// Collector configuration keys that win over those a seed chooses
     #[arg(long, default_value = "")]
     gc: String,
+    /// Leave out what operations fork, for tools that cannot follow a process with threads into a fork
+    #[arg(long)]
+    no_fork: bool,
     /// Go on after a failure
     #[arg(long)]
     keep_going: bool,
@@ -157,7 +160,8 @@ impl Session<'_> {
             Threads::Exactly(n) => Some(n),
         };
         let ops = arguments.ops.map(|ops| ops as usize);
-        let wishes = Wishes { threads, ops, gc: arguments.gc.clone(), defect: arguments.defect };
+        let wishes =
+            Wishes { threads, ops, gc: arguments.gc.clone(), no_fork: arguments.no_fork, defect: arguments.defect };
         let time = (arguments.runs.is_none() && arguments.cycles_flat.is_none())
             .then_some(Duration::from_secs(arguments.seconds));
         Session { arguments, wishes, seed, turns, report: Report::new(seed, time) }
@@ -276,6 +280,9 @@ impl Session<'_> {
         }
         if let Some(ops) = self.wishes.ops {
             command += &format!(" --ops {ops}");
+        }
+        if self.wishes.no_fork {
+            command += " --no-fork";
         }
         if !self.wishes.gc.is_empty() {
             command += &format!(" --gc '{}'", self.wishes.gc);

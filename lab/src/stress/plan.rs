@@ -55,6 +55,9 @@ pub struct Plan {
     pub phases: usize,
     /// The collector's configuration.
     pub gc: String,
+    /// Operations that would fork do nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub no_fork: bool,
     /// What the collector does wrong on purpose; or what makes its work hard.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub defect: Option<Defect>,
@@ -75,6 +78,8 @@ pub struct Wishes {
     pub ops: Option<usize>,
     /// Configuration keys, which win over those the seed chose.
     pub gc: String,
+    /// No forks.
+    pub no_fork: bool,
     /// What the collector shall do wrong.
     pub defect: Option<Defect>,
 }
@@ -94,6 +99,7 @@ impl Plan {
             ops: wishes.ops.unwrap_or(ops),
             phases,
             gc,
+            no_fork: wishes.no_fork,
             defect: wishes.defect.or(tiny.then_some(Defect::TinyMarkStack)),
             keep: None,
             flat: None,

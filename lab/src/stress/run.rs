@@ -98,7 +98,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn std::error::Error>> {
         last,
         limit,
         limit_now: limit.into(),
-        forked: false.into(),
+        forks: (!plan.no_fork).into(),
         alone: lanes.len() == 1,
         drop_all: plan.flat.is_some(),
     };
