@@ -303,3 +303,33 @@ fn a_child_forked_behind_the_heap_s_back_cannot_write_to_its_parent_s_shared_mem
     m.collect();
     check(&m, &root, 7);
 }
+
+/// A thread that is just starting holds a lock of the standard library's, which in the child nobody lets go.
+#[test]
+fn a_child_collects_whatever_threads_its_parent_was_starting() {
+    let _watchdog = Watchdog::start(Duration::from_secs(120));
+    let heap = Heap::new(&Config::parse("limit=64M,heap=4M,markers=2").expect("the keys are valid")).expect("works");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    std::thread::spawn(|| ()).join().expect("it does nothing");
+                }
+            });
+        }
+        let mut m = heap.attach();
+        for _ in 0..1000 {
+            // SAFETY: the child uses this heap and its own stack.
+            match unsafe { m.fork() }.expect("there is room for a child") {
+                Forked::Child => {
+                    m.collect();
+                    // SAFETY: ends this process, without the test harness's own end.
+                    unsafe { libc::_exit(0) }
+                }
+                Forked::Parent { child } => assert_eq!(m.blocking(|| wait(child)), 0, "a child failed"),
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}

@@ -334,15 +334,15 @@ fn mechanism_of(barrier: &dyn Barrier) -> Mechanism {
 }
 
 /// Starts the collector thread.
-fn start(shared: &Arc<Shared>, kernel: &Kernel) -> std::io::Result<JoinHandle<()>> {
+fn start(shared: &Arc<Shared>, kernel: &Kernel) -> std::io::Result<JoinHandle> {
     let for_thread = shared.clone();
-    let builder = thread::Builder::new().name(format!("{} gc", shared.config.name()));
-    kernel.allow_thread().and_then(|()| builder.spawn(move || cycle::run(&for_thread)))
+    kernel.allow_thread()?;
+    thread::spawn(&format!("{} gc", shared.config.name()), move || cycle::run(&for_thread))
 }
 
 struct Owner {
     shared: Arc<Shared>,
-    thread: meeting::Mutex<Option<JoinHandle<()>>>,
+    thread: meeting::Mutex<Option<JoinHandle>>,
 }
 
 impl Drop for Owner {
@@ -354,10 +354,9 @@ impl Drop for Owner {
         self.shared.control.shut_down();
         // On the collector's own thread, where a listener may hold the last handle, there is nobody to wait for: it ends once the listener returns.
         if let Some(thread) = self.thread.lock().take()
-            && thread.thread().id() != thread::current().id()
+            && !thread.is_current()
         {
-            // A panic of the collector thread has already ended the process.
-            let _ = thread.join();
+            thread.join();
         }
     }
 }

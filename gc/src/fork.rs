@@ -9,7 +9,8 @@
 //! 3. All other mutators stop. Now no thread of the heap holds a lock or changes anything.
 //! 4. It takes the locks that threads may take which are no mutators (to attach, to read the summary), so that nobody has one.
 //!
-//! Then it forks. In the child the other mutators are gone, and so are their roots; their blocks are retired for them. Shared memory is
+//! Then it forks. The threads of the child are started without `std`, which would take a lock for it that somebody may have held
+//! ([`sys::thread`](crate::sys::thread)). In the child the other mutators are gone, and so are their roots; their blocks are retired for them. Shared memory is
 //! copied, the barrier starts over with every page written, and threads are started. The parent waits for the child to say that this worked, with
 //! its mutators stopped, since until then the child may be copying. If it did not, the child ends and the parent has the error: either
 //! there are two heaps that work or the one there was.

@@ -38,7 +38,6 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 
 use userfaultfd::{Event, EventBuffer};
 
@@ -50,6 +49,7 @@ use crate::fatal::AbortOnUnwind;
 use crate::layout::PAGE;
 use crate::memory::Backing;
 use crate::primitive::meeting::Mutex;
+use crate::sys::thread::{JoinHandle, spawn};
 use crate::sys::uffd::{self, Waiters};
 use crate::sys::{Kernel, errno};
 
@@ -64,7 +64,7 @@ const FRUITLESS: u32 = 10_000;
 #[derive(Debug)]
 pub(super) struct Sync {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<JoinHandle>>,
 }
 
 #[derive(Debug)]
@@ -84,13 +84,12 @@ struct Shared {
 }
 
 /// Starts the fault thread.
-fn start(shared: &Arc<Shared>) -> Result<JoinHandle<()>, BarrierError> {
+fn start(shared: &Arc<Shared>) -> Result<JoinHandle, BarrierError> {
     let served = shared.clone();
-    let builder = std::thread::Builder::new().name("pagemark-fault".into());
     let kernel = &shared.protector.kernel;
     kernel
         .allow_thread()
-        .and_then(|()| builder.spawn(move || served.run()))
+        .and_then(|()| spawn("pagemark-fault", move || served.run()))
         .map_err(|e| BarrierError::kernel(NAME, "pthread_create(3)", e))
 }
 
@@ -294,7 +293,7 @@ impl Drop for Sync {
                 log::warn!("pagemark: write(2) to an eventfd failed: {error}; a fault thread stays behind");
             }
             _ => {
-                let _ = thread.join();
+                thread.join();
             }
         }
         // The descriptor closes with `shared`, which removes all protection and wakes whoever still sleeps.

@@ -60,7 +60,7 @@ struct Job {
 pub struct Team {
     shared: Arc<Shared>,
     own: Mutex<Worker<Packet>>,
-    helpers: Vec<JoinHandle<()>>,
+    helpers: Vec<JoinHandle>,
 }
 
 impl Team {
@@ -82,10 +82,9 @@ impl Team {
         let mut team = Team { shared: shared.clone(), own: Mutex::new(own), helpers: Vec::new() };
         for (i, deque) in deques.into_iter().enumerate() {
             let shared = shared.clone();
-            let builder = thread::Builder::new().name(format!("{name} mark {}", i + 1));
             // On failure `team` is dropped, which stops the helpers that did start.
-            let helper = kernel.allow_thread().and_then(|()| builder.spawn(move || helper(&shared, &deque)));
-            team.helpers.push(helper?);
+            kernel.allow_thread()?;
+            team.helpers.push(thread::spawn(&format!("{name} mark {}", i + 1), move || helper(&shared, &deque))?);
         }
         Ok(team)
     }
@@ -154,8 +153,7 @@ impl Drop for Team {
         self.shared.job.lock().shutdown = true;
         self.shared.start.notify_all();
         for helper in self.helpers.drain(..) {
-            // A helper that panicked has already reported; there is nothing left to do for it.
-            let _ = helper.join();
+            helper.join();
         }
     }
 }

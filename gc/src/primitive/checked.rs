@@ -8,7 +8,28 @@ pub(crate) use loom::sync::atomic;
 
 /// Threads; to sleep is to let the others go first.
 pub(crate) mod thread {
-    pub(crate) use loom::thread::{Builder, JoinHandle, current, yield_now};
+    pub(crate) use loom::thread::yield_now;
+    use loom::thread::{Builder, current};
+
+    /// A thread that was started.
+    pub(crate) struct JoinHandle(loom::thread::JoinHandle<()>);
+
+    /// Starts a thread.
+    pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle> {
+        Builder::new().name(name.into()).spawn(run).map(JoinHandle)
+    }
+
+    impl JoinHandle {
+        /// Waits for its end.
+        pub(crate) fn join(self) {
+            let _ = self.0.join();
+        }
+
+        /// Whether it is the thread that asks.
+        pub(crate) fn is_current(&self) -> bool {
+            self.0.thread().id() == current().id()
+        }
+    }
 
     /// Time does not pass in a model.
     pub(crate) fn sleep(_: std::time::Duration) {

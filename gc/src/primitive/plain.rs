@@ -4,7 +4,12 @@ pub(crate) use parking_lot::Mutex;
 pub(crate) use std::cell::UnsafeCell;
 pub(crate) use std::hint;
 pub(crate) use std::sync::atomic;
-pub(crate) use std::thread;
+
+/// Threads, as the child of a fork can start them.
+pub(crate) mod thread {
+    pub(crate) use crate::sys::thread::{JoinHandle, spawn};
+    pub(crate) use std::thread::{sleep, yield_now};
+}
 
 /// Queues of packets of work.
 pub(crate) mod deque {
