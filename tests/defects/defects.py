@@ -512,4 +512,12 @@ DEFECTS = [
         "`sync`, `sigbus`: memory that was given back, and so is not protected any more, still counts as armed",
         ["unit"],
     ),
+    Defect(
+        "released-and-still-protected",
+        "gc/src/barrier/protector.rs",
+        "        let _ = self.disarm(range);",
+        "        self.bits.clear(&range);",
+        "`sync`, `sigbus`: shared memory that was given back stays protected without counting as armed: a fault a page, and death by `sigbus`",
+        ["unit"],
+    ),
 ]

@@ -100,7 +100,7 @@ impl Barrier for Sigbus {
     }
 
     fn released(&self, range: PageRange) {
-        self.shared.protector.released(&range);
+        self.shared.protector.released(range);
     }
 
     fn restart_in_child(&self) -> Result<(), BarrierError> {
