@@ -139,6 +139,7 @@ impl Barrier for Mprotect {
     /// A fork copies the protection of private memory; but shared memory is mapped anew in the child, and all of it is writable. So
     /// all is made writable and counts as written. This splits no mapping: the ends of a tracked range are boundaries.
     fn restart_in_child(&self) -> Result<(), BarrierError> {
+        fault_table::restart_in_child();
         for range in self.shared.bits.tracked_ranges() {
             if self.shared.bits.any_armed(&range) {
                 self.shared.kernel.mprotect(range.clone(), true).map_err(refused)?;

@@ -104,7 +104,8 @@ impl Barrier for Sigbus {
     }
 
     fn restart_in_child(&self) -> Result<(), BarrierError> {
-        // The handler and the table it looks in are the child's as they were the parent's.
+        // The handler and the table it looks in are the child's as they were the parent's, but for the visits of threads that are not there.
+        fault_table::restart_in_child();
         self.shared.protector.restart_in_child()
     }
 
