@@ -520,4 +520,12 @@ DEFECTS = [
         "`sync`, `sigbus`: shared memory that was given back stays protected without counting as armed: a fault a page, and death by `sigbus`",
         ["unit"],
     ),
+    Defect(
+        "child-waits-for-handlers-of-its-parent",
+        "gc/src/barrier/fault_table.rs",
+        "    VISITS.iter().for_each(|visits| visits.0.store(0, Ordering::SeqCst));",
+        "    let _ = &VISITS;",
+        "`sigbus`, `mprotect`: a heap dropped in the child of a fork waits for handlers that threads of the parent are in",
+        ["unit"],
+    ),
 ]
