@@ -92,7 +92,7 @@ impl Resolver for Shared {
         if self.bits.tracked_range(page).is_none() {
             return false;
         }
-        if !self.faults.count(self.bits.is_armed(page)) {
+        if !self.faults.count(page, self.bits.is_armed(page)) {
             patience::give_up("SIGSEGV in a page of the heap that is not armed", 0);
             return false;
         }

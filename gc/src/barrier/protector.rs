@@ -96,8 +96,7 @@ impl Protector {
 
     /// The pages of a range have no memory any more. With it went the protection of anonymous memory; a memfd's page keeps it, and so does one
     /// whose memory the kernel would not take. All are made writable before the bits are cleared: a page that is protected and not armed costs
-    /// a fault that nobody needs, and so many in a row that a handler takes them for somebody else's
-    /// ([`stripes`](super::stripes)). If that fails, they cost it.
+    /// a fault that nobody needs. If that fails, they cost it.
     pub fn released(&self, range: PageRange) {
         let _ = self.disarm(range);
     }

@@ -64,7 +64,7 @@ impl Resolver for Shared {
         if bits.tracked_range(page).is_none() {
             return false;
         }
-        if !self.faults.count(bits.is_armed(page)) {
+        if !self.faults.count(page, bits.is_armed(page)) {
             patience::give_up("SIGBUS in a page of the heap that is not armed", 0);
             return false;
         }
