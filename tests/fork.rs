@@ -184,9 +184,12 @@ fn in_a_child_every_page_starts_as_written() {
 
 #[test]
 fn a_fork_in_any_phase_leaves_two_heaps_that_work() {
-    for phase in ["handshake", "arm", "mark", "round", "pause", "sweep"] {
-        for backing in ["anon", "shmem"] {
-            forks(&format!("backing={backing},zeal=phase:{phase},verify=mark,poison"), 4);
+    for mechanism in ["async", "sync", "sigbus", "mprotect"] {
+        for phase in ["handshake", "arm", "mark", "round", "pause", "sweep"] {
+            for backing in ["anon", "shmem"] {
+                let keys = format!("mechanism={mechanism},backing={backing},zeal=phase:{phase},verify=mark,poison");
+                forks(&keys, 2);
+            }
         }
     }
 }

@@ -55,6 +55,23 @@ fn while_a_fault_is_resolved_all_signals_wait_but_those_of_faults() {
     });
 }
 
+/// Pages that stay protected without being armed cost a fault each. However many there are in a row, each is one that ends.
+#[test]
+fn a_range_that_could_not_be_disarmed_is_written_page_by_page() {
+    const PAGES: usize = 12_000;
+    succeeds_in_child("a_range_that_could_not_be_disarmed_is_written_page_by_page", || {
+        for backing in Backing::ALL {
+            let plan = FaultPlan::new(0);
+            let Ok(heap) = Tracked::open(Mechanism::Sigbus, *backing, PAGES, &Kernel::failing(&plan)) else { continue };
+            heap.report();
+            plan.set(Call::UffdUnprotect, When::Nth(1), Outcome::Fails(libc::ENOMEM));
+            heap.opened.barrier.disarm(heap.pages(0, PAGES)).expect_err("the request fails");
+            (0..PAGES).for_each(|page| heap.write(page));
+            assert_eq!(heap.report().len(), PAGES, "{backing}");
+        }
+    });
+}
+
 /// An address at which a write raises the signal, and which no heap has.
 fn forbidden(signal: libc::c_int) -> *mut u8 {
     // SAFETY: new mappings at addresses of the kernel's choice; a file of no length raises SIGBUS when touched.

@@ -512,4 +512,20 @@ DEFECTS = [
         "`sync`, `sigbus`: memory that was given back, and so is not protected any more, still counts as armed",
         ["unit"],
     ),
+    Defect(
+        "released-and-still-protected",
+        "gc/src/barrier/protector.rs",
+        "        let _ = self.disarm(range);",
+        "        self.bits.clear(&range);",
+        "`sync`, `sigbus`: shared memory that was given back stays protected without counting as armed: a fault a page",
+        ["unit"],
+    ),
+    Defect(
+        "child-waits-for-handlers-of-its-parent",
+        "gc/src/barrier/fault_table.rs",
+        "    VISITS.iter().for_each(|visits| visits.0.store(0, Ordering::SeqCst));",
+        "    let _ = &VISITS;",
+        "`sigbus`, `mprotect`: a heap dropped in the child of a fork waits for handlers that threads of the parent are in",
+        ["unit"],
+    ),
 ]

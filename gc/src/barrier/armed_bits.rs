@@ -15,7 +15,8 @@
 //! to do.
 //!
 //! Giving a page's memory back to the system takes its protection away too, and nobody faults: it is a U without a resolver. So whoever
-//! does it goes on with C ([`Barrier::released`](super::Barrier::released)). Without that, a scan may arm a free block, a mutator that is
+//! does it goes on with C ([`Barrier::released`](super::Barrier::released)), after a U of its own, since shared memory keeps its
+//! protection. Without that, a scan may arm a free block, a mutator that is
 //! short of memory give it back and take it again, and fill it with pages that are armed by the book and writable.
 //!
 //! What of a write that comes between S and P, on a page being reported? Its page is reported after P, and whoever

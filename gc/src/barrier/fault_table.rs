@@ -13,6 +13,9 @@
 //! a load of the other's word, and so all four accesses are sequentially consistent. The counters are striped by thread
 //! ([`stripes`]), so faulting threads do not share a cache line.
 //!
+//! The child of a fork inherits the counters as they stood, with the visits of threads that only the parent has: those of another heap, or of
+//! foreign code whose faults we pass on. They would be waited for for ever, so the child begins from zero.
+//!
 //! The wait is short, a visit being a few system calls at most, and it is the dropping thread that waits, never a
 //! handler.
 
@@ -90,10 +93,15 @@ pub(super) fn resolve(signal: libc::c_int, address: usize) -> bool {
     resolved
 }
 
+/// In the child of a fork, on its only thread, outside a handler: nobody visits.
+pub(super) fn restart_in_child() {
+    VISITS.iter().for_each(|visits| visits.0.store(0, Ordering::SeqCst));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
 
     /// A signal no barrier uses, so that these tests meet no other.
     const SIGNAL: libc::c_int = libc::SIGURG;
@@ -127,6 +135,54 @@ mod tests {
         assert!(!resolve(SIGNAL, 0x1000) && resolve(SIGNAL, 0x2000));
         drop(second);
         assert_eq!(Arc::strong_count(&a), 1);
+    }
+
+    /// Stays in its visit until it is told to end it.
+    struct Lingering {
+        here: AtomicBool,
+        go: AtomicBool,
+    }
+
+    impl Resolver for Lingering {
+        fn resolve(&self, address: usize) -> bool {
+            if address != 0x5000 {
+                return false;
+            }
+            self.here.store(true, Ordering::SeqCst);
+            while !self.go.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            true
+        }
+    }
+
+    #[test]
+    fn a_child_does_not_wait_for_the_handlers_of_threads_it_does_not_have() {
+        let lingering = Arc::new(Lingering { here: AtomicBool::new(false), go: AtomicBool::new(false) });
+        let _visited = register(SIGNAL, lingering.clone()).unwrap();
+        let own = register(SIGNAL, one(0x6000)).unwrap();
+        let mut status = 0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| resolve(SIGNAL, 0x5000));
+            while !lingering.here.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            // SAFETY: the child calls what a child of a process with threads may, and code of ours that takes no lock but the allocator's, which
+            // is free after a fork.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                // SAFETY: as above. Where the drop hangs, the alarm ends the child.
+                unsafe { libc::alarm(20) };
+                restart_in_child();
+                drop(own);
+                // SAFETY: ends the child and runs nothing of the test's.
+                unsafe { libc::_exit(0) };
+            }
+            // SAFETY: waits for our own child.
+            unsafe { libc::waitpid(child, &mut status, 0) };
+            lingering.go.store(true, Ordering::SeqCst);
+        });
+        assert_eq!(status, 0, "the child hung or died");
     }
 
     #[test]

@@ -81,8 +81,9 @@ pub trait Barrier: Send + Sync {
     /// Pages may still fault once; no write is lost.
     fn disarm(&self, range: PageRange) -> Result<(), BarrierError>;
 
-    /// The memory of `range` was given back to the system, by whoever owns it, and is used by nobody yet. Where that takes protection away, the
-    /// pages now count as *written*. Unlike the others this may run beside a `take_and_arm` of the same pages.
+    /// The memory of `range` was given back to the system, by whoever owns it, and is used by nobody yet. Where that may take protection away
+    /// behind the mechanism's back, all its pages now are *written*, in fact and by the book. Like `disarm` this may run beside a `take_and_arm`
+    /// of the same pages.
     fn released(&self, _range: PageRange) {}
 
     /// Called in the pause, after every mutator stopped and before the last `take_and_arm`: returns only when

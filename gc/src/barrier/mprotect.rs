@@ -92,7 +92,7 @@ impl Resolver for Shared {
         if self.bits.tracked_range(page).is_none() {
             return false;
         }
-        if !self.faults.count(self.bits.is_armed(page)) {
+        if !self.faults.count(page, self.bits.is_armed(page)) {
             patience::give_up("SIGSEGV in a page of the heap that is not armed", 0);
             return false;
         }
@@ -139,6 +139,7 @@ impl Barrier for Mprotect {
     /// A fork copies the protection of private memory; but shared memory is mapped anew in the child, and all of it is writable. So
     /// all is made writable and counts as written. This splits no mapping: the ends of a tracked range are boundaries.
     fn restart_in_child(&self) -> Result<(), BarrierError> {
+        fault_table::restart_in_child();
         for range in self.shared.bits.tracked_ranges() {
             if self.shared.bits.any_armed(&range) {
                 self.shared.kernel.mprotect(range.clone(), true).map_err(refused)?;

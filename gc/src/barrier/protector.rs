@@ -94,11 +94,10 @@ impl Protector {
         result.map_err(|error| BarrierError::kernel(self.mechanism, "ioctl(UFFDIO_WRITEPROTECT)", error))
     }
 
-    /// The pages of a range have no memory any more. With it went their protection (anonymous memory; a memfd's page keeps it),
-    /// as if somebody had unprotected them; this is the second step of that.
-    pub fn released(&self, range: &PageRange) {
-        if self.bits.any_armed(range) {
-            self.bits.clear(range);
-        }
+    /// The pages of a range have no memory any more. With it went the protection of anonymous memory; a memfd's page keeps it, and so does one
+    /// whose memory the kernel would not take. All are made writable before the bits are cleared: a page that is protected and not armed costs
+    /// a fault that nobody needs. If that fails, they cost it.
+    pub fn released(&self, range: PageRange) {
+        let _ = self.disarm(range);
     }
 }

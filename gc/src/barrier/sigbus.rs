@@ -64,7 +64,7 @@ impl Resolver for Shared {
         if bits.tracked_range(page).is_none() {
             return false;
         }
-        if !self.faults.count(bits.is_armed(page)) {
+        if !self.faults.count(page, bits.is_armed(page)) {
             patience::give_up("SIGBUS in a page of the heap that is not armed", 0);
             return false;
         }
@@ -100,11 +100,12 @@ impl Barrier for Sigbus {
     }
 
     fn released(&self, range: PageRange) {
-        self.shared.protector.released(&range);
+        self.shared.protector.released(range);
     }
 
     fn restart_in_child(&self) -> Result<(), BarrierError> {
-        // The handler and the table it looks in are the child's as they were the parent's.
+        // The handler and the table it looks in are the child's as they were the parent's, but for the visits of threads that are not there.
+        fault_table::restart_in_child();
         self.shared.protector.restart_in_child()
     }
 

@@ -4,7 +4,7 @@
 //! collectors have tripled their running time that way. So a counter here is an array of lines, and a thread uses the
 //! one its own address hashes to. Adding touches, most likely, a line nobody else uses; reading sums them up.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use crate::sys::errno;
 
@@ -23,8 +23,10 @@ pub(super) fn own() -> usize {
 #[repr(align(128))]
 struct Line {
     faults: AtomicU64,
-    /// Faults in a row at pages that were not armed.
+    /// Faults, since the last at an armed page, at the same page that was not armed as the one before.
     idle: AtomicU32,
+    /// The page that faulted last without being armed.
+    page: AtomicUsize,
 }
 
 /// Faults of one heap.
@@ -34,13 +36,14 @@ pub(super) struct FaultCounter {
 }
 
 /// A thread may fault on a page that another has just disarmed, and again after it was armed and disarmed meanwhile; but
-/// not so often in a row. Then something else makes the page fault, which we cannot resolve.
+/// not so often in a row. Then something else makes the page fault, which we cannot resolve. Faults at one page after the other are no such
+/// sign, however many: where the kernel refused to unprotect a range, its pages are protected and not armed, and each costs a fault.
 const IDLE_LIMIT: u32 = 10_000;
 
 impl FaultCounter {
-    /// Counts a fault. False where faults like this one plainly are not for want of disarming: resolving them again would go on
+    /// Counts a fault at `page`. False where faults like this one plainly are not for want of disarming: resolving them again would go on
     /// forever. Async-signal-safe.
-    pub fn count(&self, armed: bool) -> bool {
+    pub fn count(&self, page: usize, armed: bool) -> bool {
         let line = &self.lines[own()];
         // Relaxed: only ever summed up.
         line.faults.fetch_add(1, Ordering::Relaxed);
@@ -48,7 +51,8 @@ impl FaultCounter {
             line.idle.store(0, Ordering::Relaxed);
             return true;
         }
-        line.idle.fetch_add(1, Ordering::Relaxed) < IDLE_LIMIT
+        // Another page does not begin the count anew, or two threads that share a line and get nowhere could do so for ever.
+        line.page.swap(page, Ordering::Relaxed) != page || line.idle.fetch_add(1, Ordering::Relaxed) < IDLE_LIMIT
     }
 
     /// Faults counted so far.
@@ -66,7 +70,7 @@ mod tests {
         let counter = FaultCounter::default();
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (0..1000).for_each(|_| assert!(counter.count(true))));
+                scope.spawn(|| (0..1000).for_each(|_| assert!(counter.count(4096, true))));
             }
         });
         assert_eq!(counter.sum(), 4000);
@@ -75,9 +79,15 @@ mod tests {
     #[test]
     fn faults_that_disarming_does_not_end_are_given_up_on() {
         let counter = FaultCounter::default();
-        assert!((0..IDLE_LIMIT).all(|_| counter.count(false)));
-        assert!(!counter.count(false));
-        assert!(counter.count(true) && counter.count(false));
+        assert!((0..=IDLE_LIMIT).all(|_| counter.count(4096, false)));
+        assert!(!counter.count(4096, false));
+        assert!(counter.count(4096, true) && counter.count(4096, false));
+    }
+
+    #[test]
+    fn faults_that_come_to_an_end_page_by_page_are_borne_however_many() {
+        let counter = FaultCounter::default();
+        assert!((1..10 * IDLE_LIMIT as usize).all(|number| counter.count(number * 4096, false)));
     }
 
     #[test]

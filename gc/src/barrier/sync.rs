@@ -254,7 +254,7 @@ impl Barrier for Sync {
     }
 
     fn released(&self, range: PageRange) {
-        self.shared.protector.released(&range);
+        self.shared.protector.released(range);
     }
 
     fn settle(&self) {

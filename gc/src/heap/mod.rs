@@ -297,6 +297,7 @@ mod tests {
     use super::*;
     use crate::barrier::{Mechanism, open};
     use crate::layout::PAGE;
+    use crate::sys::{Call, FaultPlan, Outcome, When};
 
     /// A scan arms a free block between two that hold objects. Before it is over, a mutator that is short of memory gives all free
     /// memory back, gets this block again, and writes to it.
@@ -333,6 +334,64 @@ mod tests {
         let mut reported = HashSet::new();
         heap.take_written_and_arm(&*barrier, &mut |run| reported.extend(run.step_by(PAGE))).unwrap();
         assert!(reported.contains(&object), "{mechanism:?} {backing:?}: a write was not reported");
+    }
+
+    /// Faults of writing to every page of blocks and of a large object that were armed, given back to the system, and taken again.
+    fn faults_after_release(mechanism: Mechanism, backing: Backing, kernel: &Kernel) -> u64 {
+        const BLOCKS: usize = 8;
+        let heap = Heap::reserve(kernel, backing, 64 * BLOCK, false, "pagemark test heap").unwrap();
+        let opened = open(mechanism, backing, std::slice::from_ref(&heap.tracked.range), &Kernel::real());
+        let barrier = match opened {
+            Ok(opened) => opened.barrier,
+            Err(error) => {
+                eprintln!("skipped: {error}");
+                return 0;
+            }
+        };
+        let Regions { blocks, large, .. } = &heap.tracked;
+        let write = |range: &Range<usize>| {
+            for page in range.clone().step_by(PAGE) {
+                // SAFETY: memory of this heap that nothing else uses.
+                unsafe { (page as *mut u64).write_volatile(1) };
+            }
+        };
+        let some = blocks.take_free(BLOCKS, &heap.footprint).unwrap().range;
+        let object = large.take(BLOCKS * BLOCK, &heap.footprint).unwrap().range;
+        write(&some);
+        write(&object);
+        some.clone().step_by(BLOCK).for_each(|block| blocks.retire(blocks.index(block)));
+        heap.take_written_and_arm(&*barrier, &mut |_| {}).unwrap();
+        blocks.give_back(some.clone());
+        large.give_back(object.clone());
+        heap.release_free(&*barrier, 0);
+
+        let mut local = Local::new(Space::Tracked);
+        for (memory, bytes) in [(some, PAGE), (object, BLOCKS * BLOCK)] {
+            for _ in 0..memory.len() / bytes {
+                let start = local
+                    .bump(&heap, bytes)
+                    .unwrap_or_else(|| local.refill_and_alloc(&heap, &*barrier, bytes).unwrap());
+                assert!(memory.contains(&start), "the test needs the memory that was given back");
+                write(&(start..start + bytes));
+            }
+        }
+        barrier.faults().unwrap_or(0)
+    }
+
+    /// A fault in a page that counts as written already is a fault for nothing, and a handler that sees nothing else takes it for somebody else's.
+    #[test]
+    fn memory_that_was_given_back_is_used_again_without_faults() {
+        let plan = FaultPlan::new(0);
+        for mechanism in [Mechanism::Sync, Mechanism::Sigbus, Mechanism::Mprotect] {
+            for backing in [Backing::Anon, Backing::Shmem] {
+                plan.clear_all();
+                let kernel = Kernel::failing(&plan);
+                assert_eq!(faults_after_release(mechanism, backing, &kernel), 0, "{mechanism:?} {backing:?}");
+                plan.set(Call::Release, When::Always, Outcome::Fails(libc::ENOMEM));
+                let faults = faults_after_release(mechanism, backing, &kernel);
+                assert_eq!(faults, 0, "{mechanism:?} {backing:?}, and the kernel takes nothing back");
+            }
+        }
     }
 
     #[test]

@@ -21,8 +21,8 @@
 //!
 //! Releasing gives back memory but not addresses; the pages read as zero afterwards. What it does to a page's protection
 //! depends on the backing (anonymous memory loses it, shared memory keeps it and the change is reported by no
-//! mechanism), so the rule is one for both: a page is disarmed before it is released or before it is used
-//! again, and counts as written.
+//! mechanism), so the rule is one for both: a page is disarmed after it was released, and once more before it is used again
+//! where a scan may have come in between. It then counts as written.
 
 mod anon;
 mod backing;
@@ -130,8 +130,8 @@ impl Mapping {
 
     /// Gives the memory of whole pages back to the system; they read as zero afterwards.
     ///
-    /// The caller owns the range: nothing in it is alive. It disarms the range before or afterwards, and counts its pages
-    /// as written.
+    /// The caller owns the range: nothing in it is alive. It disarms the range afterwards (before is not enough, where a scan may arm it
+    /// in between), and counts its pages as written.
     ///
     /// # Errors
     /// [`MemoryError::Range`] for anything but pages of this mapping, [`MemoryError::Release`] where the kernel refuses; the
