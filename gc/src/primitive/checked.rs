@@ -8,7 +8,7 @@ pub(crate) use loom::sync::atomic;
 
 /// Threads; to sleep is to let the others go first.
 pub(crate) mod thread {
-    pub(crate) use loom::thread::{Builder, JoinHandle, current, yield_now};
+    pub(crate) use loom::thread::{Builder, JoinHandle, ThreadId, current, yield_now};
 
     /// Time does not pass in a model.
     pub(crate) fn sleep(_: std::time::Duration) {
@@ -63,6 +63,11 @@ impl Condvar {
     pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         let held = guard.0.take().expect("held");
         guard.0 = self.0.wait(held).ok();
+    }
+
+    /// Time does not pass in a model.
+    pub(crate) fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _: std::time::Duration) {
+        self.wait(guard);
     }
 
     pub(crate) fn notify_all(&self) {
