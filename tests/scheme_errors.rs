@@ -49,6 +49,14 @@ fn an_error_names_file_line_and_column() {
 }
 
 #[test]
+fn a_call_with_too_many_arguments_names_the_limit() {
+    let most = "(define l (iota 32768))\n(display (length (apply list l)))\n(apply list 0 l)\n";
+    let said = "a.scm:3:1: apply: 32769 arguments, and a call takes at most 32768";
+    fails("arguments", &[("a.scm", most)], said);
+    assert_eq!(run("arguments", &[("a.scm", most)]).stdout, b"32768");
+}
+
+#[test]
 fn reader_and_expander_name_the_place() {
     fails("reader", &[("a.scm", "(display \"a\")\n  )")], "a.scm:2:4: unexpected )");
     fails("character", &[("a.scm", "(define x #\\foo)")], "a.scm:1:16: unknown character #\\foo");

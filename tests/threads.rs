@@ -5,6 +5,7 @@
 //! collect. What must hold: a thread in `blocking` delays nobody, a thread that ends or panics is not waited for and takes nothing of others with
 //! it, and what a thread handed to others (through a [`Global`] or a field) stays whole after the thread is gone.
 
+use std::io::BufRead;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use pagemark::telemetry::EventListener;
 use pagemark::typed::{Array, Field, Global, Heap, Mutator, Ref, Root};
 use pagemark::{Config, Exhausted, Trace};
-use pagemark_workspace::{Watchdog, while_collecting};
+use pagemark_workspace::{Watchdog, succeeds_in_child, while_collecting};
 
 fn watchdog() -> Watchdog {
     Watchdog::start(Duration::from_secs(300))
@@ -366,6 +367,79 @@ fn a_handle_is_refused_by_a_mutator_that_does_not_keep_it() {
     later.collect();
     assert!(catch_unwind(AssertUnwindSafe(|| root.get(&later).is_some())).is_err());
     check(&later, global.get(&later), 0, 3);
+}
+
+#[test]
+fn a_second_mutator_of_a_thread_is_refused() {
+    let _watchdog = watchdog();
+    let (one, other) = (heap("mechanism=async,limit=64M"), heap("mechanism=async,limit=64M"));
+    let mut m = one.attach();
+    let refused = catch_unwind(AssertUnwindSafe(|| drop(one.attach()))).expect_err("it would wait for ever");
+    let text = refused.downcast_ref::<&str>().expect("a text");
+    assert!(text.contains("has a Mutator of this heap already"), "{text}");
+    // Nothing is left of the attempt; another heap, another thread and a later mutator are welcome.
+    m.collect();
+    drop(other.attach());
+    m.blocking(|| std::thread::scope(|scope| scope.spawn(|| drop(one.attach())).join())).expect("another thread");
+    drop(m);
+    one.attach().collect();
+}
+
+#[test]
+fn who_is_waited_for_too_long_is_named() {
+    succeeds_in_child("who_is_waited_for_too_long_is_named", || {
+        let _watchdog = watchdog();
+        // What the collector says, read here.
+        let mut said = std::io::BufReader::new(capture_stderr());
+        for mechanism in ["async", "stop"] {
+            let heap = heap(&format!("mechanism={mechanism},limit=64M,name=patient"));
+            std::thread::scope(|scope| {
+                let (over, until) = mpsc::channel::<()>();
+                let heap = &heap;
+                let named = std::thread::Builder::new().name("never polls".into());
+                let (attached, is_attached) = mpsc::channel();
+                named
+                    .spawn_scoped(scope, move || {
+                        let m = heap.attach();
+                        attached.send(()).expect("awaited");
+                        until.recv().expect("told");
+                        drop(m);
+                    })
+                    .expect("a thread");
+                is_attached.recv().expect("attached");
+                let collecting = scope.spawn(|| heap.attach().collect());
+                let mut line = String::new();
+                said.read_line(&mut line).expect("text");
+                assert!(
+                    line.contains("pagemark[patient]")
+                        && line.contains("thread `never polls` (tid")
+                        && line.contains("poll"),
+                    "{line}"
+                );
+                assert!(!line.contains("has ended"), "{line}");
+                // It was only slow: the cycle ends once it is gone.
+                over.send(()).expect("it waits");
+                collecting.join().expect("collected");
+            });
+        }
+        let heap = heap("mechanism=async,limit=64M");
+        std::thread::scope(|scope| scope.spawn(|| std::mem::forget(heap.attach())).join()).expect("ends");
+        std::thread::spawn(move || heap.attach().collect());
+        let mut line = String::new();
+        said.read_line(&mut line).expect("text");
+        assert!(line.contains("has ended") && line.contains("mem::forget"), "{line}");
+    });
+}
+
+/// Standard error of this process from now on.
+fn capture_stderr() -> std::fs::File {
+    let mut ends = [0; 2];
+    // SAFETY: an array of two numbers; the descriptors are ours, and 2 is ours to replace in a process of our own.
+    unsafe {
+        assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+        assert_eq!(libc::dup2(ends[1], 2), 2);
+        std::os::fd::FromRawFd::from_raw_fd(ends[0])
+    }
 }
 
 #[test]

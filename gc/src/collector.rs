@@ -248,7 +248,7 @@ impl Shared {
             heap,
             model: Box::new(model),
             config: config.clone(),
-            rendezvous: Rendezvous::default(),
+            rendezvous: Rendezvous::new(name),
             pacer: Pacer::new(config.growth(), config.heap().min(limit), limit),
             stats: Stats::new(name, mechanism, config.backing()),
             rest: Rest::default(),
@@ -448,7 +448,16 @@ impl Collector {
     }
 
     /// The calling thread becomes a mutator with the roots that `roots` reports.
+    ///
+    /// # Panics
+    ///
+    /// When it is one already: every cycle would wait for one at a safepoint that the thread, busy with the other, never reaches.
     pub fn attach(&self, roots: Arc<dyn RootSource>) -> Mutator {
+        assert!(
+            !self.shared().rendezvous.includes_caller(),
+            "this thread has a Mutator of this heap already (or leaked one with mem::forget): a thread has one at a time, or each would wait \
+             for the other's safepoint for ever. Pass that one on, or drop it first"
+        );
         let count_polls = matches!(self.shared().config.zeal(), Zeal::Safepoint(_));
         let party = self.shared().rendezvous.join(roots, count_polls);
         Mutator::new(self.clone(), party)

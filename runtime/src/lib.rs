@@ -85,7 +85,12 @@ impl Heap {
     }
 
     /// The calling thread becomes a mutator of this heap; `roots` is asked for its roots at its safepoints. A thread has one mutator of a heap at a
-    /// time, and drops it before it ends: every cycle waits for a second one of the same thread, and for one that was forgotten, for ever.
+    /// time, and drops it before it ends: every cycle waits for one that was leaked (`mem::forget`), for ever. After ten seconds a line on standard
+    /// error names the thread.
+    ///
+    /// # Panics
+    ///
+    /// When the calling thread is a mutator of this heap already: each of the two would wait for the other's safepoint.
     pub fn attach(&self, roots: Arc<dyn RootSource>) -> Mutator {
         Mutator { inner: self.collector.attach(roots), heap: self.clone() }
     }

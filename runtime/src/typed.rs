@@ -128,8 +128,12 @@ impl Heap {
         Heap { raw, globals }
     }
 
-    /// The calling thread becomes a mutator. A thread has one mutator of a heap at a time, and drops it before it ends: every cycle waits for a
-    /// second one of the same thread, and for one that was forgotten, for ever.
+    /// The calling thread becomes a mutator. A thread has one mutator of a heap at a time, and drops it before it ends: every cycle waits for
+    /// one that was leaked (`mem::forget`), for ever. After ten seconds a line on standard error names the thread.
+    ///
+    /// # Panics
+    ///
+    /// When the calling thread is a mutator of this heap already: each of the two would wait for the other's safepoint.
     pub fn attach(&self) -> Mutator {
         let range = self.raw.range();
         let roots = Arc::new(RootTable::new(range.clone()));

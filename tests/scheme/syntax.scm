@@ -1,6 +1,6 @@
 ;;; Binding forms, syntax-rules, control forms and libraries: what programs of others rely on.
 
-(import (scheme base) (scheme case-lambda) (scheme cxr) (scheme lazy) (scheme write))
+(import (scheme base) (scheme case-lambda) (scheme cxr) (scheme eval) (scheme lazy) (scheme repl) (scheme write))
 (include "support/check.scm")
 
 ;;; syntax-rules
@@ -199,5 +199,36 @@
            (set! n (+ n 1))
            (if (< n 3) (k (* n 10)) (list n l))))
        => '(3 (1 20 3)))
+
+;;; A variable below more ellipses than in its pattern is the same in each copy
+
+(define-syntax with-all (syntax-rules () ((_ (x ...) (y ...)) '((x y ...) ...))))
+(check (with-all (1 2) (a b c)) => '((1 a b c) (2 a b c)))
+(check (with-all (1 2) ()) => '((1) (2)))
+(check (with-all () (a)) => '())
+(define-syntax with-one (syntax-rules () ((_ k (x ...) ...) '((k (x k) ...) ...))))
+(check (with-one 0 (1 2) () (3)) => '((0 (1 0) (2 0)) (0) (0 (3 0))))
+(define-syntax flat (syntax-rules () ((_ ((x ...) ...) ...) '(x ... ... ...))))
+(check (flat ((1 2) (3)) () ((4))) => '(1 2 3 4))
+(define-syntax by-vector (syntax-rules () ((_ (x y ...) ...) '#((x ...) #(y ... x) ...))))
+(check (by-vector (1 2 3) (4)) => '#((1 4) #(2 3 1) #(4)))
+(define-syntax dots (syntax-rules () ((_ x ...) '((x (... ...)) ...))))
+(check (dots 1 2) => '((1 ...) (2 ...)))
+
+;;; Malformed syntax is refused
+
+(define (refused form)
+  (guard (e ((error-object? e) 'refused))
+    (eval form (interaction-environment))))
+(check (refused '(define-syntax m (syntax-rules () ((_ a ... b ...) 1)))) => 'refused)
+(check (refused '(define-syntax m (syntax-rules () ((_ ... a) 1)))) => 'refused)
+(check (refused '(define-syntax m (syntax-rules () ((_ a (b . a)) 1)))) => 'refused)
+(check (refused '(let () (define-syntax m (syntax-rules () ((_ (a ...) (b ...)) '((a b) ...)))) (m (1 2) (3)))) => 'refused)
+(check (refused '(let () (define-syntax m (syntax-rules () ((_ a ...) '(a)))) (m 1))) => 'refused)
+(check (refused '(let () (define-syntax m (syntax-rules () ((_ a ...) '(a ... ...)))) (m 1))) => 'refused)
+(check (refused '(let ((x 1) (x 2)) x)) => 'refused)
+(check (refused '(letrec ((x 1) (x 2)) x)) => 'refused)
+(check (refused '(lambda (x . x) x)) => 'refused)
+(check (let* ((x 1) (x (+ x 1))) x) => 2)
 
 (report)

@@ -78,7 +78,7 @@
 ;;; Ports
 
 (check (let ((p (open-input-string "one\ntwo\r\nthree"))) (let* ((a (read-line p)) (b (read-char p)) (c (read-line p)) (d (read-line p)) (e (read-line p))) (list a b c d (eof-object? e))))
-       => '("one" #\t "wo\r" "three" #t))
+       => '("one" #\t "wo" "three" #t))
 (check (let ((p (open-input-string "λμν"))) (let* ((a (peek-char p)) (b (read-string 2 p)) (c (char-ready? p)) (d (read-string 5 p)) (e (read-string 1 p))) (list a b c d (eof-object? e))))
        => '(#\λ "λμ" #t "ν" #t))
 (check (let ((p (open-output-string))) (write-string "abcdef" p 2 4) (write-char #\λ p) (newline p) (get-output-string p)) => "cdλ\n")

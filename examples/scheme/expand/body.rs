@@ -98,6 +98,9 @@ impl<S: Stores> Expander<'_, S> {
                 }
                 if let Some(t) = tail {
                     let Some(id) = t.ident() else { return syntax_error(t, "bad parameter") };
+                    if inner.bindings.lock().iter().any(|(k, _)| k == id) {
+                        return syntax_error(t, format!("duplicate parameter {}", id.name().text()));
+                    }
                     rest = Some(self.new_var(id, &inner));
                 }
             }
@@ -230,6 +233,9 @@ impl<S: Stores> Expander<'_, S> {
             match b.items() {
                 Some([id, value]) if id.ident().is_some() => {
                     let id = id.ident().expect("just seen");
+                    if values.iter().any(|(known, _)| known == id) {
+                        return syntax_error(b, format!("duplicate variable {}", id.name().text()));
+                    }
                     vars.push(self.new_var(id, &inner));
                     values.push((id.clone(), Later::Expr(value.clone())));
                 }

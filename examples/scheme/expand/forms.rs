@@ -39,6 +39,9 @@ impl<S: Stores> Expander<'_, S> {
                 let inner = child(scope);
                 let mut vars = Vec::new();
                 for b in self.bindings(bindings)? {
+                    if vars.iter().any(|(id, _)| *id == b.0) {
+                        return syntax_error(bindings, format!("duplicate variable {}", b.0.name().text()));
+                    }
                     vars.push((b.0, self.expr(&b.1, scope)?));
                 }
                 let vars = vars.into_iter().map(|(id, e)| (self.new_var(&id, &inner), e)).collect::<Vec<_>>();

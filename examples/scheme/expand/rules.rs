@@ -18,10 +18,18 @@ enum Match {
     One(Syntax),
     Many(Vec<Matches>),
 }
-type Matches = Vec<(Ident, Arc<Match>)>;
 
-fn find<'a>(matches: &'a Matches, id: &Ident) -> Option<&'a Arc<Match>> {
-    matches.iter().rev().find(|(k, _)| k == id).map(|(_, m)| m)
+/// What a pattern variable stands for, below `depth` ellipses.
+#[derive(Clone)]
+struct Matched {
+    variable: Ident,
+    depth: usize,
+    what: Arc<Match>,
+}
+type Matches = Vec<Matched>;
+
+fn find<'a>(matches: &'a Matches, id: &Ident) -> Option<&'a Matched> {
+    matches.iter().rev().find(|m| m.variable == *id)
 }
 
 impl Macro {
@@ -45,7 +53,37 @@ impl Macro {
                 _ => return syntax_error(rule, "syntax-rules: bad rule"),
             }
         }
-        Ok(Macro { literals, ellipsis, rules, scope: scope.clone() })
+        let parsed = Macro { literals, ellipsis, rules, scope: scope.clone() };
+        for (pattern, _) in &parsed.rules {
+            parsed.check_pattern(&pattern.rest(1), &mut Vec::new())?;
+        }
+        Ok(parsed)
+    }
+
+    /// A list has one ellipsis, behind an element; a variable stands at one place.
+    fn check_pattern(&self, pattern: &Syntax, seen: &mut Vec<Ident>) -> Expand<()> {
+        let (items, tail) = match pattern.node() {
+            Node::Id(id) if self.literals.contains(id) || id.name().text() == "_" => return Ok(()),
+            Node::Id(id) => {
+                if seen.contains(id) {
+                    return syntax_error(
+                        pattern,
+                        format!("syntax-rules: {} is in the pattern twice", id.name().text()),
+                    );
+                }
+                seen.push(id.clone());
+                return Ok(());
+            }
+            Node::List(items, tail) => (items, tail.as_ref()),
+            Node::Vector(items) => (items, None),
+            _ => return Ok(()),
+        };
+        let mut dots = items.iter().enumerate().filter(|(_, item)| self.is_ellipsis(item));
+        if dots.next().is_some_and(|(at, _)| at == 0) || dots.next().is_some() {
+            return syntax_error(pattern, "syntax-rules: a misplaced ellipsis in a pattern");
+        }
+        let parts = items.iter().filter(|item| !self.is_ellipsis(item));
+        parts.chain(tail).try_for_each(|part| self.check_pattern(part, seen))
     }
 
     fn is_ellipsis(&self, s: &Syntax) -> bool {
@@ -81,7 +119,8 @@ impl Macro {
             }
             Node::Id(id) => {
                 if id.name().text() != "_" {
-                    out.push((id.clone(), Arc::new(Match::One(form.clone()))));
+                    let what = Arc::new(Match::One(form.clone()));
+                    out.push(Matched { variable: id.clone(), depth: 0, what });
                 }
                 true
             }
@@ -143,9 +182,13 @@ impl Macro {
                 each.push(m);
             }
             let mut vars = Vec::new();
-            self.variables(p, &mut vars);
-            let each = Arc::new(Match::Many(each));
-            out.extend(vars.into_iter().map(|v| (v, each.clone())));
+            self.variables(p, 0, false, &mut vars);
+            let what = Arc::new(Match::Many(each));
+            out.extend(vars.into_iter().map(|(variable, depth)| Matched {
+                variable,
+                depth: depth + 1,
+                what: what.clone(),
+            }));
             let rest = &forms[before + repeated..];
             if !items[before + 2..].iter().zip(rest).all(|(p, f)| self.matches(x, p, f, scope, out)) {
                 return false;
@@ -164,17 +207,26 @@ impl Macro {
         }
     }
 
-    fn variables(&self, pattern: &Syntax, out: &mut Vec<Ident>) {
-        match pattern.node() {
-            Node::Id(id) if !self.literals.contains(id) && !self.is_ellipsis(pattern) => out.push(id.clone()),
-            Node::List(items, tail) => {
-                items.iter().for_each(|i| self.variables(i, out));
-                if let Some(t) = tail {
-                    self.variables(t, out);
-                }
+    /// The variables of a pattern, or what may be one in a template, each with the number of ellipses that it is below, besides `depth`.
+    fn variables(&self, part: &Syntax, depth: usize, escaped: bool, out: &mut Vec<(Ident, usize)>) {
+        let (items, tail) = match part.node() {
+            Node::Id(id) if !self.literals.contains(id) && (escaped || !self.is_ellipsis(part)) => {
+                out.push((id.clone(), depth));
+                return;
             }
-            Node::Vector(items) => items.iter().for_each(|i| self.variables(i, out)),
-            _ => {}
+            Node::List(items, None) if !escaped && items.len() == 2 && self.is_ellipsis(&items[0]) => {
+                return self.variables(&items[1], depth, true, out);
+            }
+            Node::List(items, tail) => (items, tail.as_ref()),
+            Node::Vector(items) => (items, None),
+            _ => return,
+        };
+        for (i, item) in items.iter().enumerate() {
+            let dots = items[i + 1..].iter().take_while(|next| !escaped && self.is_ellipsis(next)).count();
+            self.variables(item, depth + dots, escaped, out);
+        }
+        if let Some(t) = tail {
+            self.variables(t, depth, escaped, out);
         }
     }
 
@@ -189,7 +241,7 @@ impl Macro {
         let pos = form.pos();
         match template.node() {
             Node::Id(id) => match find(matches, id) {
-                Some(m) => match &**m {
+                Some(m) => match &*m.what {
                     Match::One(s) => Ok(s.clone()),
                     Match::Many(_) => syntax_error(template, "a pattern variable lacks its ellipsis"),
                 },
@@ -266,24 +318,28 @@ impl Macro {
             return Ok(());
         }
         let mut vars = Vec::new();
-        self.variables(item, &mut vars);
-        // The sequences that the item's variables stand for; several variables of one sequence share its matches.
+        self.variables(item, depth - 1, escaped, &mut vars);
+        // The sequences that the item's variables stand for; several variables of one sequence share its matches. A variable that the
+        // ellipses further in use up is the same in each copy.
         let mut sequences: Vec<Arc<Match>> = Vec::new();
-        for v in &vars {
+        for (v, inside) in &vars {
             if let Some(m) = find(matches, v)
-                && matches!(**m, Match::Many(_))
-                && !sequences.iter().any(|s| Arc::ptr_eq(s, m))
+                && m.depth > *inside
+                && !sequences.iter().any(|s| Arc::ptr_eq(s, &m.what))
             {
-                sequences.push(m.clone());
+                sequences.push(m.what.clone());
             }
         }
-        let each = |s: &Arc<Match>| match &**s {
+        let mut lengths = sequences.iter().map(|s| match &**s {
             Match::Many(v) => v.len(),
             Match::One(_) => 0,
-        };
-        let Some(n) = sequences.iter().map(each).max() else {
+        });
+        let Some(n) = lengths.next() else {
             return syntax_error(item, "an ellipsis follows a template without sequence variables");
         };
+        if lengths.any(|length| length != n) {
+            return syntax_error(form, "sequences of different lengths below one ellipsis of the macro's template");
+        }
         for k in 0..n {
             let mut inner: Matches = matches.clone();
             for s in &sequences {

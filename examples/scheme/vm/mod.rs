@@ -1,12 +1,17 @@
 //! The machine: what one Scheme thread owns, and what all of them share.
 //!
 //! A thread has a stack of values, a stack of control frames and a few registers; [`Roots`] holds them all, so the
-//! collector finds the thread's references there at every safepoint. The interpreter proper is in `run`.
+//! collector finds the thread's references there at every safepoint. The interpreter proper is in `run`; `call` has the calls that it does not
+//! handle itself, `continuations` how the stack gets to the heap and back, `room` what a full heap means, `errors` how errors reach handlers.
 
-pub mod call;
+mod call;
 mod compile;
+mod continuations;
+mod errors;
+mod room;
 mod run;
 mod slow;
+mod stack;
 
 use crate::code::Code;
 use crate::consts::Consts;

@@ -5,7 +5,7 @@
 //! sibling. A procedure call and the jump that closes a loop are the safepoints: before one, the live part of the
 //! stack and the registers are written to the thread's [`Roots`](super::Roots).
 
-use super::call::State;
+use super::stack::State;
 use super::{Frame, Reg, Stores, Vm};
 use crate::code::{Capture, Code, Ins};
 use crate::error::{Kind, SchemeError};

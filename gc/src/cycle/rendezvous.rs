@@ -7,6 +7,10 @@
 //! All status is guarded by one lock, taken only when something is asked for. A mutator's poll is one relaxed load of its
 //! own word. Relaxed is enough: the word only says "look"; what to do is then read under the lock, and the lock orders
 //! everything the mutator did before its safepoint with everything the collector does after.
+//!
+//! The collector waits for a thread however long it takes, but says so after a while (`who`).
+
+mod who;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +20,7 @@ use crate::model::{RootSource, Space};
 use crate::primitive::atomic::{AtomicU8, AtomicU32, Ordering};
 use crate::primitive::meeting::{Condvar, Mutex, MutexGuard};
 use crate::primitive::{UnsafeCell, thread};
+use who::{Waiting, Who};
 
 /// The poll word: hand over roots and blocks.
 const HANDSHAKE: u32 = 1;
@@ -51,6 +56,8 @@ pub struct Party {
     locals: UnsafeCell<Locals>,
     /// Where the mutator's roots are.
     pub roots: Arc<dyn RootSource>,
+    /// Its thread.
+    who: Who,
 }
 
 // SAFETY: `locals` is handed between the mutator and the collector under the rendezvous lock, as its comment says.
@@ -106,6 +113,8 @@ pub struct State {
 /// The meeting place of one heap.
 #[derive(Default)]
 pub struct Rendezvous {
+    /// The heap's name.
+    name: String,
     state: Mutex<State>,
     /// A mutator did what was asked, went away or left.
     arrived: Condvar,
@@ -136,6 +145,7 @@ impl State {
     pub fn keep_only(&mut self, party: &Arc<Party>) -> Vec<Arc<Party>> {
         let (kept, gone) = self.parties.drain(..).partition(|other| Arc::ptr_eq(other, party));
         self.parties = kept;
+        party.who.forked();
         gone
     }
 }
@@ -152,6 +162,16 @@ impl Drop for Stopped<'_> {
 }
 
 impl Rendezvous {
+    /// Nobody is here yet.
+    pub fn new(heap: &str) -> Rendezvous {
+        Rendezvous { name: heap.into(), ..Rendezvous::default() }
+    }
+
+    /// Whether the calling thread is a mutator already. Only it can change that.
+    pub fn includes_caller(&self) -> bool {
+        self.state.lock().parties.iter().any(|party| party.who.is_calling())
+    }
+
     /// The calling thread becomes a mutator; with `count_polls` each of its polls takes the slow path.
     pub fn join(&self, roots: Arc<dyn RootSource>, count_polls: bool) -> Arc<Party> {
         let mut state = self.state.lock();
@@ -163,6 +183,7 @@ impl Rendezvous {
             status: AtomicU8::new(Status::Running as u8),
             locals: UnsafeCell::new(Locals { tracked: Local::new(Space::Tracked), leaf: Local::new(Space::Leaf) }),
             roots,
+            who: Who::calls(),
         });
         // A handshake under way does not include it: it holds no block yet, and its roots are traced again in the pause.
         state.parties.push(party.clone());
@@ -253,8 +274,9 @@ impl Rendezvous {
                 party.poll.fetch_or(HANDSHAKE | if throttle { THROTTLE } else { 0 }, Ordering::Relaxed);
             }
         }
+        let mut waiting = Waiting::new();
         loop {
-            let mut waiting = false;
+            let mut awaited = Vec::new();
             for party in &asked {
                 if party.poll.load(Ordering::Relaxed) & HANDSHAKE == 0 {
                     continue;
@@ -267,13 +289,13 @@ impl Rendezvous {
                     hand_over(party);
                     party.poll.fetch_and(!HANDSHAKE, Ordering::Relaxed);
                 } else {
-                    waiting = true;
+                    awaited.push(party.clone());
                 }
             }
-            if !waiting {
+            if awaited.is_empty() {
                 return;
             }
-            self.arrived.wait(&mut state);
+            state = self.wait_for(state, &mut waiting, "a handshake", &awaited);
         }
     }
 
@@ -285,17 +307,38 @@ impl Rendezvous {
         for party in &state.parties {
             party.poll.fetch_or(STOP, Ordering::Relaxed);
         }
-        while running(&state) {
-            self.arrived.wait(&mut state);
+        let mut waiting = Waiting::new();
+        loop {
+            let running: Vec<Arc<Party>> =
+                state.parties.iter().filter(|party| party.status() == Status::Running).cloned().collect();
+            if running.is_empty() {
+                break;
+            }
+            state = self.wait_for(state, &mut waiting, "a pause", &running);
         }
         let parties = state.parties.clone();
         drop(state);
         (Stopped { rendezvous: self, parties }, start.elapsed())
     }
-}
 
-fn running(state: &State) -> bool {
-    state.parties.iter().any(|party| party.status() == Status::Running)
+    /// Waits until something changed, and says for whom when that takes long.
+    fn wait_for<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        waiting: &mut Waiting,
+        what: &str,
+        awaited: &[Arc<Party>],
+    ) -> MutexGuard<'a, State> {
+        self.arrived.wait_for(&mut state, waiting.patience());
+        if !waiting.is_long() {
+            return state;
+        }
+        // Without the lock: whoever holds standard error may be a mutator on its way here.
+        drop(state);
+        let threads: Vec<String> = awaited.iter().map(|party| party.who.to_string()).collect();
+        waiting.tell(&self.name, what, &threads);
+        self.state.lock()
+    }
 }
 
 #[cfg(all(test, loom))]

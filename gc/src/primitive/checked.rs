@@ -8,8 +8,8 @@ pub(crate) use loom::sync::atomic;
 
 /// Threads; to sleep is to let the others go first.
 pub(crate) mod thread {
-    pub(crate) use loom::thread::yield_now;
-    use loom::thread::{Builder, current};
+    use loom::thread::Builder;
+    pub(crate) use loom::thread::{ThreadId, current, yield_now};
 
     /// A thread that was started.
     pub(crate) struct JoinHandle(loom::thread::JoinHandle<()>);
@@ -84,6 +84,11 @@ impl Condvar {
     pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         let held = guard.0.take().expect("held");
         guard.0 = self.0.wait(held).ok();
+    }
+
+    /// Time does not pass in a model.
+    pub(crate) fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _: std::time::Duration) {
+        self.wait(guard);
     }
 
     pub(crate) fn notify_all(&self) {

@@ -8,7 +8,7 @@ pub(crate) use std::sync::atomic;
 /// Threads, as the child of a fork can start them.
 pub(crate) mod thread {
     pub(crate) use crate::sys::thread::{JoinHandle, spawn};
-    pub(crate) use std::thread::{sleep, yield_now};
+    pub(crate) use std::thread::{ThreadId, current, sleep, yield_now};
 }
 
 /// Queues of packets of work.

@@ -40,6 +40,11 @@ impl<T: Send + Sync + 'static> Field<T> {
     }
 
     /// Holds `target` from now on. One plain store: the collector sees it through the page table.
+    ///
+    /// The field must be in an object of the heap that `target` is of. Nothing here checks it, or the store would not be one store. Debug builds
+    /// find out later: [`Mutator::alloc`] panics for a field that was set before, and the collector ends the process when it meets a reference that
+    /// leads out of its heap. A release build skips such a reference, which keeps nothing alive and is counted in `verify_failures`; a field outside
+    /// the heap keeps nothing alive either, and [`Field::get`] panics there.
     #[inline(always)]
     pub fn set(&self, target: Option<Ref<'_, T>>) {
         // Release: a thread or the collector that loads this reference sees the object behind it complete.

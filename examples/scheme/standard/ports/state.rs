@@ -101,15 +101,22 @@ impl Input {
     pub fn look_line(&mut self) -> io::Result<Option<(String, usize)>> {
         let mut searched = 0;
         loop {
-            if let Some(end) = self.unread()[searched..].iter().position(|&b| b == b'\n') {
-                let line = &self.unread()[..searched + end];
-                return Ok(Some((String::from_utf8_lossy(line).into_owned(), searched + end + 1)));
+            let unread = &self.unread()[searched..];
+            let Some(length) = unread.iter().position(|&b| b == b'\n' || b == b'\r') else {
+                searched = self.unread().len();
+                if !self.fill()? {
+                    let rest = self.unread();
+                    return Ok((!rest.is_empty()).then(|| (String::from_utf8_lossy(rest).into_owned(), rest.len())));
+                }
+                continue;
+            };
+            let end = searched + length;
+            let mut behind = end + 1;
+            // A carriage return and a line feed are one end, also where the one is the last byte that is here.
+            if self.unread()[end] == b'\r' && (behind < self.unread().len() || self.fill()?) {
+                behind += usize::from(self.unread()[behind] == b'\n');
             }
-            searched = self.unread().len();
-            if !self.fill()? {
-                let rest = self.unread();
-                return Ok((!rest.is_empty()).then(|| (String::from_utf8_lossy(rest).into_owned(), rest.len())));
-            }
+            return Ok(Some((String::from_utf8_lossy(&self.unread()[..end]).into_owned(), behind)));
         }
     }
 
@@ -297,6 +304,27 @@ mod tests {
         assert_eq!(input.look_string(9).unwrap(), Some(("rest".to_string(), 4)));
         input.skip(4);
         assert_eq!(input.look_line().unwrap(), None);
+    }
+
+    #[test]
+    fn a_line_ends_with_a_line_feed_or_a_carriage_return_or_both() {
+        struct Parts(Vec<&'static [u8]>);
+        impl Read for Parts {
+            fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+                let Some(part) = self.0.pop() else { return Ok(0) };
+                out[..part.len()].copy_from_slice(part);
+                Ok(part.len())
+            }
+        }
+        // What was read last comes in pieces that cut the ends of lines.
+        let mut port = Port::reading(Box::new(Parts(vec![b"\r", b"\re\n", b"d\r", b"\nb\rc\n", b"a\r"])));
+        let input = port.input.as_mut().unwrap();
+        let mut lines = Vec::new();
+        while let Some((line, length)) = input.look_line().unwrap() {
+            input.skip(length);
+            lines.push(line);
+        }
+        assert_eq!(lines, ["a", "b", "c", "d", "", "e", ""]);
     }
 
     #[test]
