@@ -26,9 +26,12 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// A preparation failed.
+    /// A preparation failed. That this machine is short of descriptors says nothing about its kernel.
     pub fn failed(step: &str, error: Errno) -> Stop {
-        Stop::Failed(format!("{step}: {error}"))
+        match error.0 {
+            libc::EMFILE | libc::ENFILE => Stop::Unsupported(format!("{step}: {error}, raise the limit on open files")),
+            _ => Stop::Failed(format!("{step}: {error}")),
+        }
     }
 }
 
