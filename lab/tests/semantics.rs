@@ -1,5 +1,6 @@
 //! `pagemark semantics` as its users call it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -224,4 +225,36 @@ fn merging_of_pages_is_set_back_though_the_run_is_killed() {
             eprintln!("skipped: the run was over before it was seen to have changed anything");
         }
     }
+}
+
+#[test]
+fn where_no_process_can_be_started_the_limit_is_named() {
+    // SAFETY: the call only answers.
+    if unsafe { libc::geteuid() } != 0 {
+        return eprintln!("skipped: only root can become a user that has no other process");
+    }
+    let folder = std::env::temp_dir().join(format!("pagemark-semantics-few-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let copy = folder.join("pagemark");
+    std::fs::copy(env!("CARGO_BIN_EXE_pagemark"), &copy).unwrap();
+    for path in [&folder, &copy] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut command = Command::new(&copy);
+    command.args(["semantics", "--case", "write-armed"]).current_dir("/").uid(64_077).gid(64_077);
+    // SAFETY: the closure runs in the child between fork and exec, and only makes a system call.
+    unsafe {
+        command.pre_exec(|| {
+            let limit = libc::rlimit { rlim_cur: 1, rlim_max: 1 };
+            match libc::setrlimit(libc::RLIMIT_NPROC, &limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    let output = command.output();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let output = output.expect("the copy starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("ulimit -u"), "{said}");
 }

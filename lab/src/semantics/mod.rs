@@ -120,6 +120,16 @@ pub fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// What would help where no process can be started.
+fn too_many(e: errno::Errno) -> &'static str {
+    match e.0 {
+        libc::EAGAIN => {
+            "; raise the limit on processes (ulimit -u, the cgroup's pids.max), or run fewer cases at a time (--jobs)"
+        }
+        _ => "",
+    }
+}
+
 /// A file's name without folder and extension: `6.18` of `docs/semantics/6.18.json`.
 fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
@@ -152,11 +162,11 @@ fn run_matrix(facts: &Facts, arguments: &Arguments) -> Result<Vec<Row>, Box<dyn 
     descriptors::make_room(limits.width)?;
     let bar = indicatif::ProgressBar::new(jobs.len() as u64);
     let keeper = match jobs.iter().any(|job| job.case.switches_ksm) {
-        true => Some(ksm::Keeper::start().map_err(|e| format!("cannot start a process: {e}"))?),
+        true => Some(ksm::Keeper::start().map_err(|e| format!("cannot start a process: {e}{}", too_many(e)))?),
         false => None,
     };
     let mut ends = harness::run(&jobs, limits, &mut || bar.inc(1))
-        .map_err(|e| format!("cannot run cases in processes of their own: {e}"))?
+        .map_err(|e| format!("cannot run cases in processes of their own: {e}{}", too_many(e)))?
         .into_iter();
     bar.finish_and_clear();
     drop(keeper);

@@ -31,7 +31,7 @@ impl Process {
         // thread has read the fork event: a fault thread that allocates would wait for ever. So this is the bare call.
         // SAFETY: the other threads of a case wait in poll(2) or in a fault and hold no lock that the child would miss.
         let forked = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
-        let pid = Errno::check(forked).map_err(|e| Stop::failed("fork", e))? as libc::pid_t;
+        let pid = Errno::check(forked).map_err(|e| Stop::not_started("fork", e))? as libc::pid_t;
         if pid == 0 {
             die_with(case);
             let line = life();
