@@ -43,7 +43,7 @@ pub enum BarrierError {
         case: &'static str,
     },
     /// A system call failed in a way no refusal explains.
-    #[error("barrier `{mechanism}`: {call} failed: {source}. {}", errno::remedy(errno::of(source)))]
+    #[error("barrier `{mechanism}`: {call} failed: {source}. {}", errno::remedy(call, errno::of(source)))]
     Kernel {
         /// The mechanism that made the call.
         mechanism: &'static str,

@@ -11,6 +11,9 @@ pub const PAGE: usize = 4096;
 pub const BLOCK: usize = 64 * 1024;
 /// Objects larger than this own their pages.
 pub const LARGE_THRESHOLD: usize = 8 * 1024;
+/// The largest limit of a heap in bytes: the tables number pages, of which a region of large objects has twice as many as the limit, in
+/// 32 bits.
+pub const MAX_LIMIT: usize = 4 << 40;
 
 /// Granules in a page.
 pub const GRANULES_PER_PAGE: usize = PAGE / GRANULE;
@@ -20,6 +23,7 @@ pub const GRANULES_PER_BLOCK: usize = BLOCK / GRANULE;
 pub const PAGES_PER_BLOCK: usize = BLOCK / PAGE;
 
 const _: () = assert!(GRANULE.is_power_of_two() && PAGE.is_power_of_two() && BLOCK.is_power_of_two());
+const _: () = assert!(2 * MAX_LIMIT / PAGE < u32::MAX as usize);
 const _: () = assert!(LARGE_THRESHOLD <= BLOCK / 4, "a medium object must leave an overflow block mostly usable");
 
 /// Rounds `n` up to a multiple of `to`, a power of two.

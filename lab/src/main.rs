@@ -108,7 +108,12 @@ fn main() -> std::process::ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pagemark: {error}");
+            // Whoever closed the pipe has read enough, and knows.
+            let nobody_reads =
+                error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe);
+            if !nobody_reads {
+                eprintln!("pagemark: {error}");
+            }
             std::process::ExitCode::FAILURE
         }
     }

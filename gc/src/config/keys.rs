@@ -43,7 +43,7 @@ pub static KEYS: [Key; 14] = [
     },
     Key {
         name: "limit",
-        allowed: "auto|SIZE (at least 4M)",
+        allowed: "auto|SIZE (4M to 4T)",
         doc: "the hard limit of the heap; auto asks the control group and the machine",
         bare: false,
         set: |c, v| size_or_auto(v).map(|limit| c.limit = limit),

@@ -20,7 +20,7 @@
 //!    parsers, and both end in the same check. Whoever receives a `Config` checks nothing again.
 //! 3. *All or nothing.* [`Config::apply`] works on a copy: after an error the configuration is what it was.
 //!
-//! Sizes are powers of 1024 (`K`, `M`, `G`, or `KiB`, `MiB`, `GiB`, in either case), and so are the sizes the
+//! Sizes are powers of 1024 (`K`, `M`, `G`, `T`, or `KiB`, `MiB`, `GiB`, `TiB`, in either case), and so are the sizes the
 //! collector logs.
 
 mod builder;
@@ -41,6 +41,7 @@ pub use error::ConfigError;
 pub use keys::{KEYS, Key};
 
 use crate::barrier::Mechanism;
+use crate::layout::MAX_LIMIT;
 use crate::memory::Backing;
 use error::nearest_key;
 use sizes::MIB;
@@ -49,8 +50,8 @@ use sizes::MIB;
 const MARKERS: RangeInclusive<usize> = 1..=64;
 /// The range of `rounds`. Zero goes from marking straight to the pause.
 const ROUNDS: RangeInclusive<u32> = 0..=100;
-/// The smallest `limit`, in bytes: below it not even one block for each of a handful of threads is left.
-const MIN_LIMIT: u64 = 4 * MIB;
+/// The range of `limit`, in bytes: below it not even one block for each of a handful of threads is left.
+const LIMITS: RangeInclusive<u64> = 4 * MIB..=MAX_LIMIT as u64;
 /// The smallest `growth`: closer to 1, the next cycle starts before the last one has paid off.
 const MIN_GROWTH: f64 = 1.1;
 /// The heap target where none is given, in bytes.
@@ -284,7 +285,7 @@ impl Config {
         let name_is_plain = !self.name.contains(|c: char| c.is_control() || matches!(c, ',' | '[' | ']'));
         let name_has_edges = self.name.trim() != self.name;
         let checks = [
-            ("limit", self.limit.is_none_or(|limit| limit >= MIN_LIMIT)),
+            ("limit", self.limit.is_none_or(|limit| LIMITS.contains(&limit))),
             ("growth", self.growth.is_finite() && self.growth >= MIN_GROWTH),
             ("markers", MARKERS.contains(&self.markers)),
             ("rounds", ROUNDS.contains(&self.rounds)),

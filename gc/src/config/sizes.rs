@@ -3,6 +3,7 @@
 pub(super) const KIB: u64 = 1 << 10;
 pub(super) const MIB: u64 = 1 << 20;
 pub(super) const GIB: u64 = 1 << 30;
+pub(super) const TIB: u64 = 1 << 40;
 
 /// A whole number without sign, underscore or space.
 pub(super) fn whole(text: &str) -> Option<u64> {
@@ -24,6 +25,7 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
         "k" | "kib" => KIB,
         "m" | "mib" => MIB,
         "g" | "gib" => GIB,
+        "t" | "tib" => TIB,
         _ => return None,
     };
     let (integer, fraction) = match number.split_once('.') {
@@ -31,17 +33,17 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
         Some(_) => return None,
         None => (number, ""),
     };
-    // In whole numbers, so that 0.1G is the same on every machine: nine decimals are finer than a byte of any unit.
-    let fraction = &fraction[..fraction.len().min(9)];
+    // In whole numbers, so that 0.1G is the same on every machine: thirteen decimals are finer than a byte of any unit.
+    let fraction = &fraction[..fraction.len().min(13)];
     let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
     let fraction = if fraction.is_empty() { 0 } else { whole(fraction)? };
     let scaled = u128::from(whole(integer)?) * scale + u128::from(fraction);
-    u64::try_from(scaled * u128::from(unit) / scale).ok()
+    u64::try_from(scaled.checked_mul(u128::from(unit))? / scale).ok()
 }
 
 /// A size as [`parse_size`] accepts it: in the largest unit that says it exactly.
 pub(super) fn size_text(bytes: u64) -> String {
-    for (unit, suffix) in [(GIB, "G"), (MIB, "M"), (KIB, "K")] {
+    for (unit, suffix) in [(TIB, "T"), (GIB, "G"), (MIB, "M"), (KIB, "K")] {
         if bytes > 0 && bytes.is_multiple_of(unit) {
             return format!("{}{suffix}", bytes / unit);
         }

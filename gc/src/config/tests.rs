@@ -86,10 +86,11 @@ fn what_is_printed_parses_back() {
     for zeal in [Zeal::Off, Zeal::Alloc(1), Zeal::Safepoint(u64::MAX)].into_iter().chain(phases) {
         configs.push(Config::builder().zeal(zeal).name("größe 7 :=").build().unwrap());
     }
-    for bytes in [4 << 20, (4 << 20) + 1, (1 << 30) + 1024, 3 << 29, 1 << 40, u64::MAX] {
+    for bytes in [4 << 20, (4 << 20) + 1, (1 << 30) + 1024, 3 << 29, 1 << 40, 4 << 40] {
         configs.push(Config::builder().limit(bytes).build().unwrap());
         configs.push(Config::builder().heap(bytes).build().unwrap());
     }
+    configs.push(Config::builder().heap(u64::MAX).build().unwrap());
     for growth in [1.1, 1.0 + 1.0 / 3.0, 100.0, 1e300] {
         configs.push(Config::builder().growth(growth).heap(0).rounds(0).markers(64).build().unwrap());
     }
@@ -145,6 +146,9 @@ fn sizes_are_powers_of_1024_with_decimals() {
         ("1 MiB", 1 << 20),
         ("1gib", 1 << 30),
         ("1.5G", 3 << 29),
+        ("4T", 4 << 40),
+        ("0.5TiB", 1 << 39),
+        ("16777215T", u64::MAX - (1 << 40) + 1),
         ("0.25M", 1 << 18),
         ("0.1K", 102),
         ("1.0000000000000001M", 1 << 20),
@@ -167,7 +171,10 @@ fn sizes_are_powers_of_1024_with_decimals() {
         "+1",
         "1e3",
         "1_000",
-        "1T",
+        "1P",
+        "16777216T",
+        "18446744073709551615T",
+        "18446744073709551615.9999999999999T",
         "1KB",
         "1 0",
         "17179869184G",
@@ -183,8 +190,7 @@ fn sizes_are_powers_of_1024_with_decimals() {
 
 #[test]
 fn sizes_print_in_the_largest_exact_unit() {
-    let sizes =
-        [(0, "0"), (1, "1"), (1023, "1023"), (1536, "1536"), (2048, "2K"), (3 << 29, "1536M"), (1 << 40, "1024G")];
+    let sizes = [(0, "0"), (1, "1"), (1023, "1023"), (1536, "1536"), (2048, "2K"), (3 << 29, "1536M"), (1 << 40, "1T")];
     for (bytes, text) in sizes {
         assert_eq!(size_text(bytes), text);
         assert_eq!(parse_size(text), Some(bytes));
@@ -220,6 +226,9 @@ fn a_bad_value_says_what_is_allowed() {
         ("limit=3M", "limit"),
         ("limit=0", "limit"),
         ("limit=4194303", "limit"),
+        ("limit=4398046511105", "limit"),
+        ("limit=4.1T", "limit"),
+        ("limit=999999T", "limit"),
         ("heap=-1", "heap"),
         ("heap=1.5", "heap"),
         ("growth=fast", "growth"),

@@ -24,7 +24,7 @@ use std::sync::atomic::AtomicU64;
 
 use crate::barrier::{Barrier, PageRange};
 use crate::error::{BarrierError, MemoryError};
-use crate::layout::{BLOCK, GRANULE, LARGE_THRESHOLD, PAGE, round_up};
+use crate::layout::{BLOCK, GRANULE, LARGE_THRESHOLD, MAX_LIMIT, PAGE, round_up};
 use crate::memory::{Backing, Mapping, TableMapping};
 use crate::model::Space;
 use crate::primitive::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -39,11 +39,6 @@ use metadata::Metadata;
 const BRIDGE_BLOCKS: usize = 4;
 /// The same for free pages between large objects.
 const BRIDGE_PAGES: usize = 64;
-
-/// The largest limit in bytes: the tables number pages, of which a region of large objects has twice as many as the limit, in 32 bits.
-const MAX_LIMIT: usize = 4 << 40;
-
-const _: () = assert!(2 * MAX_LIMIT / PAGE < u32::MAX as usize);
 
 /// The hard limit allows no more memory and no free memory is left: nothing was allocated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -97,15 +92,7 @@ impl Heap {
         poison: bool,
         name: &str,
     ) -> Result<Heap, MemoryError> {
-        if limit > MAX_LIMIT {
-            return Err(MemoryError::Reserve {
-                what: name.to_owned(),
-                bytes: limit,
-                call: "mmap(2)",
-                source: std::io::Error::from_raw_os_error(libc::ENOMEM),
-                remedy: "Set a smaller heap limit: 4 TB is the most",
-            });
-        }
+        debug_assert!(limit <= MAX_LIMIT, "a configuration allows no more");
         let blocks = round_up(limit, BLOCK);
         let large = 2 * blocks;
         let mapping = Mapping::on(kernel, backing, 2 * (blocks + large), name)?;

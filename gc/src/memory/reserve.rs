@@ -27,7 +27,7 @@ pub(super) fn refused(what: &str, bytes: usize, call: &'static str, source: io::
     let remedy = match errno::of(&source) {
         libc::EAGAIN => REMEDY_LOCKED,
         libc::ENOMEM => REMEDY,
-        number => errno::remedy(number),
+        number => errno::remedy(call, number),
     };
     MemoryError::Reserve { what: what.to_owned(), bytes, call, source, remedy }
 }

@@ -16,15 +16,21 @@ pub fn of(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EIO)
 }
 
-/// What would help against an error that says nothing but its number, as a sentence.
-pub fn remedy(errno: i32) -> &'static str {
+/// What would help against a failure of `call`, named as in its manual page, that says nothing but its number: a sentence without its full stop.
+pub fn remedy(call: &str, errno: i32) -> &'static str {
     match errno {
         libc::EMFILE | libc::ENFILE => "Raise the limit on open files (ulimit -n, fs.file-max), or close some",
         libc::ENOMEM => {
             "The kernel is short of memory, or the process has as many mappings as vm.max_map_count allows: free memory, \
              or raise the limit (cgroup, sysctl)"
         }
-        libc::EAGAIN => "Raise the limit on threads (ulimit -u, the cgroup's pids.max, kernel.threads-max)",
+        libc::EAGAIN if call.starts_with("pthread_create") => {
+            "Raise the limit on threads (ulimit -u, the cgroup's pids.max, kernel.threads-max)"
+        }
+        libc::EAGAIN | libc::EINTR => {
+            "The kernel said each time to try again, as it does while the mappings of the process change: something may be changing \
+             them without end"
+        }
         libc::EPERM | libc::EACCES | libc::ENOSYS => {
             "A system call filter (seccomp) or a missing privilege stands in the way: allow the call"
         }
@@ -76,6 +82,16 @@ impl Drop for Preserved {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_helps_depends_on_the_call_that_was_told_to_try_again() {
+        assert!(remedy("pthread_create(3)", libc::EAGAIN).contains("ulimit -u"));
+        for call in ["ioctl(UFFDIO_WRITEPROTECT)", "ioctl(UFFDIO_WAKE)", "ioctl(UFFDIO_REGISTER)"] {
+            let remedy = remedy(call, libc::EAGAIN);
+            assert!(!remedy.contains("ulimit") && remedy.contains("mappings"), "{call}: {remedy}");
+        }
+        assert!(remedy("eventfd(2)", libc::EMFILE).contains("ulimit -n"));
+    }
 
     #[test]
     fn a_failed_call_between_leaves_errno_as_it_was() {

@@ -91,6 +91,10 @@ impl Refused {
             Refused::Open(e) if errno::of(e) == libc::ENOENT => {
                 ("/proc/self/pagemap does not exist".into(), "Mount procfs on /proc.".into())
             }
+            Refused::Open(e) if !matches!(errno::of(e), libc::EACCES | libc::EPERM) => (
+                format!("/proc/self/pagemap cannot be opened: {e}"),
+                format!("{}.", errno::remedy("open(2)", errno::of(e))),
+            ),
             Refused::Open(e) => (
                 format!("/proc/self/pagemap cannot be opened: {e}"),
                 "A process that is not dumpable (one that changed its user, or called prctl(PR_SET_DUMPABLE, 0)) must set \
@@ -193,6 +197,14 @@ mod tests {
         let kernel = Kernel::denying(Denials { pagemap_open: Some(libc::EACCES), ..Denials::default() });
         let (_, remedy) = Pagemap::open(&kernel).unwrap_err().explain(&kernel);
         assert!(remedy.contains("PR_SET_DUMPABLE"), "{remedy}");
+    }
+
+    #[test]
+    fn a_shortage_of_descriptors_is_not_taken_for_a_missing_right() {
+        let kernel = Kernel::denying(Denials { pagemap_open: Some(libc::EMFILE), ..Denials::default() });
+        let (cause, remedy) = Pagemap::open(&kernel).unwrap_err().explain(&kernel);
+        assert!(cause.contains("open files") && remedy.contains("ulimit -n"), "{cause} {remedy}");
+        assert!(!remedy.contains("DUMPABLE"), "{remedy}");
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Refused {
             ),
             Refused::Open(e) => (
                 format!("userfaultfd(2) failed: {e}"),
-                "Check the limits on open files and kernel memory (RLIMIT_NOFILE, the cgroup's memory.max).".into(),
+                format!("{}.", errno::remedy("userfaultfd(2)", errno::of(e))),
             ),
             Refused::Api(e) => (
                 format!("the userfaultfd of this Linux {release} does not answer UFFDIO_API: {e}"),

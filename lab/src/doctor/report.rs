@@ -90,8 +90,12 @@ fn advice(system: &System, findings: &Findings) -> Vec<String> {
     }
     if system.userfaultfd.descriptor != "none" && !works("async") {
         advice.extend(system.pagemap_scan.remedy.clone());
-        if system.pagemap_scan.works {
+        if !system.userfaultfd.features.iter().any(|feature| feature.contains("WP_ASYNC")) {
             advice.push("`async` needs Linux 6.7 with CONFIG_PTE_MARKER_UFFD_WP.".to_owned());
+        } else if system.pagemap_scan.works {
+            advice.extend(
+                findings.mechanisms.iter().find(|attempt| attempt.mechanism == "async").and_then(|a| a.remedy.clone()),
+            );
         }
     }
     if system.sysctls.get("vm.overcommit_memory") == Some(&Some(2)) {

@@ -214,12 +214,13 @@ fn container() -> Vec<String> {
 }
 
 fn userfaultfd(kernel: &Kernel) -> Userfaultfd {
-    let opened = uffd::open(kernel, 0);
+    // One descriptor at a time: where there are few, it shall not be this question that uses them up.
+    let opened = uffd::open(kernel, 0).map(|opened| opened.user_mode_only);
     let features = uffd::probe(kernel).unwrap_or(0);
     Userfaultfd {
         descriptor: match &opened {
-            Ok(opened) if opened.user_mode_only => "user-mode-only",
-            Ok(_) => "full",
+            Ok(true) => "user-mode-only",
+            Ok(false) => "full",
             Err(_) => "none",
         },
         device: match fs::File::options().read(true).write(true).open("/dev/userfaultfd") {

@@ -19,6 +19,8 @@ pub struct Case {
     pub needs: &'static [Need],
     /// Whether it wants the machine for itself, because it changes a setting of the machine or is easily disturbed.
     pub alone: bool,
+    /// Whether it switches KSM on, which somebody must switch off again.
+    pub switches_ksm: bool,
     /// Whether it is known to hang here on some kernels, so that a hang is believed at once.
     pub may_hang: fn(&Cell) -> bool,
     /// Does it.
@@ -51,6 +53,7 @@ impl Case {
         modes: MODES,
         needs: &[Need::Protection],
         alone: false,
+        switches_ksm: false,
         may_hang: |_| false,
         run: |_| Ok(String::new()),
         expected: |_| String::new(),

@@ -41,6 +41,8 @@ impl fmt::Display for Errno {
             libc::EBUSY => "EBUSY",
             libc::EEXIST => "EEXIST",
             libc::EINVAL => "EINVAL",
+            libc::ENFILE => "ENFILE",
+            libc::EMFILE => "EMFILE",
             libc::ENOTTY => "ENOTTY",
             libc::ENOSPC => "ENOSPC",
             libc::EPIPE => "EPIPE",

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::case::Case;
 use super::cell::Cell;
 use super::errno::Errno;
+use super::process;
 use super::stage::Stop;
 use super::touch;
 
@@ -127,11 +128,12 @@ fn start(job: &Job, index: usize, patience: Duration) -> Result<Child, Errno> {
     Errno::check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } as i64)?;
     // SAFETY: both descriptors were just made for us.
     let [read, write] = ends.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+    let tool = std::process::id();
     // SAFETY: this process has one thread, so the child may do what it likes.
     let pid = Errno::check(unsafe { libc::fork() } as i64)? as libc::pid_t;
     if pid == 0 {
         drop(read);
-        child(job, &write)
+        child(job, &write, tool)
     }
     // In both processes, whoever comes first: a signal to the group must not miss the child.
     // SAFETY: the child is ours; that it may have exited is no harm.
@@ -140,11 +142,11 @@ fn start(job: &Job, index: usize, patience: Duration) -> Result<Child, Errno> {
 }
 
 /// The child's life.
-fn child(job: &Job, pipe: &OwnedFd) -> ! {
-    // SAFETY: plain system calls about this process. It must not outlive the parent, nor leave cores.
+fn child(job: &Job, pipe: &OwnedFd, tool: u32) -> ! {
+    process::die_with(tool);
+    // SAFETY: plain system calls about this process, which leaves no cores.
     unsafe {
         libc::setpgid(0, 0);
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::setrlimit(libc::RLIMIT_CORE, &none);
     }

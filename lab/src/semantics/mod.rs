@@ -11,6 +11,7 @@ mod case;
 mod cases;
 mod cell;
 mod check;
+mod descriptors;
 mod errno;
 mod facts;
 mod harness;
@@ -86,13 +87,19 @@ pub fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let full = arguments.kernel.as_deref().unwrap_or(&running);
     if !arguments.from.is_empty() {
         let read = |path: &PathBuf| report::read_json(path).map(|rows| Table { kernel: stem(path), rows });
-        let tables = arguments.from.iter().map(read).collect::<Result<_, _>>()?;
+        let tables: Vec<_> = arguments.from.iter().map(read).collect::<Result<_, _>>()?;
+        if arguments.kernel.is_some() && tables.iter().all(|table| table.kernel != full) {
+            return Err(format!("none of the files is the table of Linux {full} ({full}.json)").into());
+        }
         return Ok(markdown::write(tables, full, &mut out)?);
     }
     let committed = match &arguments.check {
         None => None,
         Some(folder) => {
             let path = folder.join(format!("{running}.json"));
+            if !folder.is_dir() {
+                return Err(format!("{} is no folder of tables", folder.display()).into());
+            }
             if !path.exists() {
                 writeln!(out, "there is no table of Linux {running} in {} to compare with", folder.display())?;
                 return Ok(());
@@ -111,6 +118,16 @@ pub fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         None => report::write_text(&rows, &facts, &mut out)?,
     }
     Ok(())
+}
+
+/// What would help where no process can be started.
+fn too_many(e: errno::Errno) -> &'static str {
+    match e.0 {
+        libc::EAGAIN => {
+            "; raise the limit on processes (ulimit -u, the cgroup's pids.max), or run fewer cases at a time (--jobs)"
+        }
+        _ => "",
+    }
 }
 
 /// A file's name without folder and extension: `6.18` of `docs/semantics/6.18.json`.
@@ -142,13 +159,17 @@ fn run_matrix(facts: &Facts, arguments: &Arguments) -> Result<Vec<Row>, Box<dyn 
         width: arguments.jobs.unwrap_or(3 * cpus).max(1),
         patience: Duration::from_secs(arguments.patience.max(1)),
     };
+    descriptors::make_room(limits.width)?;
     let bar = indicatif::ProgressBar::new(jobs.len() as u64);
-    let ksm_before = ksm::Settings::save();
+    let keeper = match jobs.iter().any(|job| job.case.switches_ksm) {
+        true => Some(ksm::Keeper::start().map_err(|e| format!("cannot start a process: {e}{}", too_many(e)))?),
+        false => None,
+    };
     let mut ends = harness::run(&jobs, limits, &mut || bar.inc(1))
-        .map_err(|e| format!("cannot run cases in processes of their own: {e}"))?
+        .map_err(|e| format!("cannot run cases in processes of their own: {e}{}", too_many(e)))?
         .into_iter();
     bar.finish_and_clear();
-    drop(ksm_before);
+    drop(keeper);
     let end = |reason: Option<String>| match reason {
         Some(reason) => harness::End::Unsupported(reason),
         None => ends.next().unwrap_or(harness::End::Hang { killed: false }),

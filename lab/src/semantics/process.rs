@@ -26,12 +26,14 @@ impl Process {
         made.map_err(|e| Stop::failed("pipe", e))?;
         // SAFETY: both descriptors were just made for us.
         let [read, write] = ends.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+        let case = std::process::id();
         // The library's fork holds the allocator's locks until the kernel returns, and the kernel returns once a fault
         // thread has read the fork event: a fault thread that allocates would wait for ever. So this is the bare call.
         // SAFETY: the other threads of a case wait in poll(2) or in a fault and hold no lock that the child would miss.
         let forked = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
-        let pid = Errno::check(forked).map_err(|e| Stop::failed("fork", e))? as libc::pid_t;
+        let pid = Errno::check(forked).map_err(|e| Stop::not_started("fork", e))? as libc::pid_t;
         if pid == 0 {
+            die_with(case);
             let line = life();
             // SAFETY: the buffer is as long as said, and `_exit` runs nothing that was copied from the parent.
             unsafe {
@@ -62,6 +64,18 @@ impl Process {
         unsafe {
             libc::kill(self.pid, libc::SIGKILL);
             libc::waitpid(self.pid, std::ptr::null_mut(), 0);
+        }
+    }
+}
+
+/// From now on this process ends when the one that forked it does, which was `parent`. Nobody may be left to end it then: the tool itself
+/// can be killed. A forking thread waits for its child or lives as long as its process.
+pub fn die_with(parent: u32) {
+    // SAFETY: plain system calls about this process.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        if libc::getppid() as u32 != parent {
+            libc::_exit(0);
         }
     }
 }

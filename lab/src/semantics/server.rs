@@ -45,7 +45,8 @@ impl Server {
         let (its_log, its_stop) = (log.clone(), stop[0]);
         let ready = Arc::new(Barrier::new(2));
         let is_ready = ready.clone();
-        let thread = std::thread::spawn(move || serve(fd, page, fill_mode, its_stop, &its_log, &is_ready));
+        let life = move || serve(fd, page, fill_mode, its_stop, &its_log, &is_ready);
+        let thread = std::thread::Builder::new().spawn(life).map_err(Errno::from_io)?;
         ready.wait();
         Ok(Server { log, stop, thread })
     }

@@ -26,9 +26,20 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// A preparation failed.
+    /// A preparation failed. That this machine is short of descriptors says nothing about its kernel.
     pub fn failed(step: &str, error: Errno) -> Stop {
-        Stop::Failed(format!("{step}: {error}"))
+        match error.0 {
+            libc::EMFILE | libc::ENFILE => Stop::Unsupported(format!("{step}: {error}, raise the limit on open files")),
+            _ => Stop::Failed(format!("{step}: {error}")),
+        }
+    }
+
+    /// A thread or a process did not start. Of those too a machine may be short.
+    pub fn not_started(what: &str, error: Errno) -> Stop {
+        match error.0 {
+            libc::EAGAIN => Stop::Unsupported(format!("{what}: {error}, raise the limit on processes")),
+            _ => Stop::failed(what, error),
+        }
     }
 }
 
@@ -100,7 +111,7 @@ impl<'a> Stage<'a> {
         }
         let server = if plan.serve {
             let started = Server::start(uffd.as_raw_fd(), memory.page, plan.fill_mode);
-            Some(started.map_err(|e| Stop::failed("fault thread", e))?)
+            Some(started.map_err(|e| Stop::not_started("fault thread", e))?)
         } else {
             None
         };
