@@ -85,6 +85,17 @@ fn a_folder_or_a_kernel_that_is_not_there_is_an_error_that_names_it() {
 }
 
 #[test]
+fn numbers_that_make_no_sense_are_refused_with_those_that_do() {
+    for (option, number, most) in
+        [("--patience", u64::MAX, "3600"), ("--patience", 0, "3600"), ("--jobs", 0, "1024"), ("--jobs", 60_000, "1024")]
+    {
+        let output = semantics(&["--case", "write-armed", option, &number.to_string()]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(most), "{option} {number}: {said}");
+    }
+}
+
+#[test]
 fn a_limit_on_open_files_is_raised_where_it_may_be_and_otherwise_named() {
     let limited = |soft: u64, hard: u64| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pagemark"));

@@ -63,10 +63,10 @@ pub struct Arguments {
     #[arg(long)]
     list: bool,
     /// Cells to run at the same time [default: three for each CPU]
-    #[arg(long)]
-    jobs: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
     /// Seconds a cell may take before it is called a hang
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3600))]
     patience: u64,
 }
 
@@ -156,8 +156,8 @@ fn run_matrix(facts: &Facts, arguments: &Arguments) -> Result<Vec<Row>, Box<dyn 
         cells.iter().zip(&unsupported).filter(|(_, reason)| reason.is_none()).map(|(job, _)| *job).collect();
     let cpus = std::thread::available_parallelism().map_or(1, |n| n.get());
     let limits = Limits {
-        width: arguments.jobs.unwrap_or(3 * cpus).max(1),
-        patience: Duration::from_secs(arguments.patience.max(1)),
+        width: arguments.jobs.map_or(3 * cpus, usize::from),
+        patience: Duration::from_secs(arguments.patience),
     };
     descriptors::make_room(limits.width)?;
     let bar = indicatif::ProgressBar::new(jobs.len() as u64);
