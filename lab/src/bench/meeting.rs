@@ -36,6 +36,9 @@ impl Meeting {
     pub fn meet(&self) -> Result<(), GivenUp> {
         // Nothing that runs under this lock panics.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.given_up {
+            return Err(GivenUp);
+        }
         state.arrived += 1;
         let this = state.meetings;
         if state.arrived == self.threads {

@@ -14,6 +14,8 @@
 //! happened between, some tens of microseconds, and never less than zero. How the kernel divides a thread's time into
 //! user and kernel depends on how it was built: exact with `VIRT_CPU_ACCOUNTING_GEN`, otherwise by sampling at
 //! every clock tick, which is good for runs of seconds and not for ones of milliseconds. The sum of both is exact.
+//! Sampled parts of the threads do not add up to those of the process, either; where that would give the collector
+//! less than nothing of one kind, it has none of that kind, and its total stays what it is.
 
 use serde::Serialize;
 
@@ -94,7 +96,11 @@ pub struct Cpu {
 impl Cpu {
     /// Of a process that used `process`, of which its mutators used `mutator` and the measuring `measuring`.
     pub fn split(process: Usage, mutator: Usage, measuring: Usage) -> Cpu {
-        let collector = process.since(mutator).since(measuring).tidy();
+        let collector = process.since(mutator).since(measuring);
+        // The kernel divides the process' time anew, and not into the sums of its threads' parts. The total is right.
+        let total = (collector.user_s + collector.kernel_s).max(0.0);
+        let kernel_s = collector.kernel_s.clamp(0.0, total);
+        let collector = Usage { user_s: total - kernel_s, kernel_s, ..collector }.tidy();
         let mutator = mutator.tidy();
         let both = mutator.and(collector).tidy();
         Cpu {
@@ -119,18 +125,29 @@ mod tests {
     }
 
     #[test]
+    fn what_the_kernel_divided_otherwise_is_nobodys_negative_time() {
+        let usage = |user_s, kernel_s| Usage { user_s, kernel_s, minor_faults: 0 };
+        let cpu = Cpu::split(usage(1.9, 1.3), usage(2.0, 1.0), Usage::default());
+        assert_eq!(cpu.collector, usage(0.0, 0.2));
+        assert_eq!(cpu.total_s, 3.2);
+    }
+
+    #[test]
     fn what_another_thread_does_is_the_process_but_not_this_thread() {
+        fn both(usage: Usage) -> f64 {
+            usage.user_s + usage.kernel_s
+        }
         let (thread, process) = (Usage::of_thread(), Usage::of_process());
         let other = std::thread::spawn(|| {
             let mut x = 1u64;
-            while Usage::of_thread().user_s < 0.05 {
+            while both(Usage::of_thread()) < 0.05 {
                 (0..1_000_000).for_each(|_| x = std::hint::black_box(x.wrapping_mul(3)));
             }
-            Usage::of_thread()
+            both(Usage::of_thread())
         });
         let other = other.join().expect("it only counts");
         let (thread, process) = (Usage::of_thread().since(thread), Usage::of_process().since(process));
-        assert!(process.user_s + 1e-3 >= other.user_s && other.user_s >= 0.05, "{process:?} {other:?}");
-        assert!(thread.user_s < other.user_s, "{thread:?} {other:?}");
+        assert!(both(process) + 1e-3 >= other && other >= 0.05, "{process:?} {other}");
+        assert!(both(thread) < other, "{thread:?} {other}");
     }
 }
