@@ -12,7 +12,7 @@ const SMALL: [(&str, &[&str]); 14] = [
     ("mark", &["--levels", "13", "--cycles", "3", "--shuffled"]),
     ("scatter", &["--size", "1000", "--writes", "60000", "--threads", "2"]),
     ("binary-trees", &["--depth", "11", "--threads", "2"]),
-    ("gcold", &["--size", "60", "--steps", "150", "--threads", "2"]),
+    ("gcold", &["--size", "64", "--steps", "150", "--threads", "2"]),
     ("graph", &["--size", "10000", "--mutations", "120000", "--threads", "3"]),
     ("arrays", &["--arrays", "3", "--size", "20000", "--steps", "2000", "--threads", "2"]),
     ("splay", &["--size", "200", "--requests", "2500", "--threads", "2"]),

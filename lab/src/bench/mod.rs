@@ -58,6 +58,9 @@ pub fn run(command: &Command) -> Result<(Value, bool), Failure> {
 
 const ALL: &str = "all";
 
+/// What threads divide among them is never less than this, so that each has some of it.
+const MOST_THREADS: u64 = 64;
+
 fn multiplier(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(multiplier) if (1.05..=1000.0).contains(&multiplier) => Ok(multiplier),
@@ -93,7 +96,8 @@ fn command_of(workload: &dyn Workload) -> clap::Command {
     }
     if spec.threaded {
         let threads = Arg::new("threads").long("threads").value_name("N").default_value("1");
-        command = command.arg(threads.value_parser(clap::value_parser!(u64).range(1..=256)).help("Mutator threads"));
+        command =
+            command.arg(threads.value_parser(clap::value_parser!(u64).range(1..=MOST_THREADS)).help("Mutator threads"));
     }
     command
 }

@@ -18,7 +18,7 @@ use crate::bench::trees::Node;
 use crate::bench::worker::{Failure, Stores, Worker};
 use crate::stress::random::Random;
 
-const TREES: Parameter = Parameter::new("size", "Old trees of 1,023 nodes (32 KB) each", 4096, 512, (8, 1 << 22));
+const TREES: Parameter = Parameter::new("size", "Old trees of 1,023 nodes (32 KB) each", 4096, 512, (64, 1 << 22));
 const STEPS: Parameter = Parameter::new("steps", "Steps, all threads together", 10_000, 1500, (1, 1 << 40));
 const DEAD: Parameter = Parameter::new("dead", "Trees that die at once for each that becomes old", 3, 3, (0, 10_000));
 const MUTATION: Parameter = Parameter::new("mutation", "Exchanges between old trees in a step", 100, 100, (0, 1 << 20));

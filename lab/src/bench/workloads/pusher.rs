@@ -16,7 +16,7 @@ use crate::bench::parameter::{Parameter, Values};
 use crate::bench::sizes;
 use crate::bench::worker::{Failure, Worker};
 
-const WINDOW: Parameter = Parameter::new("window", "Buffers that live", 200_000, 50_000, (16, 1 << 26));
+const WINDOW: Parameter = Parameter::new("window", "Buffers that live", 200_000, 50_000, (64, 1 << 26));
 const PUSHES: Parameter = Parameter::new("pushes", "Pushes, all threads together", 2_000_000, 400_000, (1, 1 << 36));
 const BYTES: Parameter = Parameter::new("bytes", "Bytes in a buffer", 1024, 1024, (8, 1 << 20));
 

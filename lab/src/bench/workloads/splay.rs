@@ -17,7 +17,7 @@ use crate::bench::sizes;
 use crate::bench::worker::{Failure, Stores, Worker};
 
 const NODES: Parameter =
-    Parameter::new("size", "Nodes of the tree, of 8 KB with their payloads", 8000, 2000, (16, 1 << 24));
+    Parameter::new("size", "Nodes of the tree, of 8 KB with their payloads", 8000, 2000, (64, 1 << 24));
 const REQUESTS: Parameter =
     Parameter::new("requests", "Nodes exchanged, all threads together", 200_000, 20_000, (1, 1 << 40));
 
