@@ -219,7 +219,7 @@ impl Mutator {
     }
 
     /// An array of `length` references, all null. Never a safepoint. Errors as [`Mutator::alloc`].
-    pub fn alloc_array<T: Trace>(&self, length: usize) -> Result<Ref<'_, Array<T>>, Exhausted> {
+    pub fn alloc_array<T: Send + Sync + 'static>(&self, length: usize) -> Result<Ref<'_, Array<T>>, Exhausted> {
         array::alloc(&self.raw, length)
     }
 
@@ -244,6 +244,12 @@ impl Mutator {
     /// When `object` is of another heap.
     pub fn global<T: Send + Sync + 'static>(&self, object: Option<Ref<'_, T>>) -> Global<T> {
         Global::new(&self.heap.globals, object)
+    }
+
+    /// Whether [`Mutator::poll`] would do anything.
+    #[inline(always)]
+    pub fn poll_requested(&self) -> bool {
+        self.raw.poll_requested()
     }
 
     /// The safepoint: a load and a branch when nothing is asked.

@@ -27,7 +27,7 @@ mod memory;
 mod model;
 mod plan;
 mod program;
-mod random;
+pub(crate) mod random;
 mod report;
 mod roots;
 mod run;

@@ -22,7 +22,7 @@ pub struct Bytes {
     bytes: [AtomicU8; 0],
 }
 
-impl<T: Trace> Array<T> {
+impl<T: Send + Sync + 'static> Array<T> {
     /// The fields; set and get them like fields of a struct.
     #[inline(always)]
     pub fn fields(&self) -> &[Field<T>] {
@@ -31,7 +31,7 @@ impl<T: Trace> Array<T> {
     }
 }
 
-impl<T: Trace> std::ops::Deref for Array<T> {
+impl<T: Send + Sync + 'static> std::ops::Deref for Array<T> {
     type Target = [Field<T>];
 
     #[inline(always)]
@@ -51,7 +51,7 @@ impl Bytes {
 
 struct ArrayInfo<T>(PhantomData<T>);
 
-impl<T: Trace> ArrayInfo<T> {
+impl<T: Send + Sync + 'static> ArrayInfo<T> {
     const INFO: &'static TypeInfo = &TypeInfo { trace: trace_array::<T> };
 }
 
@@ -65,7 +65,7 @@ unsafe fn trace_nothing(_: NonNull<u8>, _: Range<usize>, _: &mut Tracer<'_>) {}
 /// # Safety
 ///
 /// `object` is a complete `Object<Array<T>>`, `range` lies inside it.
-unsafe fn trace_array<T: Trace>(object: NonNull<u8>, range: Range<usize>, tracer: &mut Tracer<'_>) {
+unsafe fn trace_array<T: Send + Sync + 'static>(object: NonNull<u8>, range: Range<usize>, tracer: &mut Tracer<'_>) {
     // SAFETY: by this function's contract.
     let array = unsafe { &object.cast::<Object<Array<T>>>().as_ref().value };
     let first = std::mem::offset_of!(Object<Array<T>>, value) + std::mem::offset_of!(Array<T>, fields);
@@ -75,7 +75,10 @@ unsafe fn trace_array<T: Trace>(object: NonNull<u8>, range: Range<usize>, tracer
     fields[from..to.max(from)].iter().for_each(|field| field.trace(tracer));
 }
 
-pub(super) fn alloc<T: Trace>(mutator: &Mutator, length: usize) -> Result<Ref<'_, Array<T>>, Exhausted> {
+pub(super) fn alloc<T: Send + Sync + 'static>(
+    mutator: &Mutator,
+    length: usize,
+) -> Result<Ref<'_, Array<T>>, Exhausted> {
     let bytes = length.checked_mul(size_of::<Field<T>>()).ok_or(Exhausted)?;
     // SAFETY: an `Array` is its length, then `length` fields, for which zero is null.
     unsafe { alloc_tail(mutator, bytes, length, Space::Tracked, ArrayInfo::<T>::INFO) }

@@ -3,6 +3,9 @@
 use pagemark::typed::{Field, Mutator, Ref, Root};
 use pagemark::{Exhausted, Trace};
 
+use super::sizes;
+use super::worker::{Failure, Worker};
+
 /// A type word, two references, a value: 32 bytes.
 #[derive(Trace)]
 pub struct Node {
@@ -53,31 +56,23 @@ pub fn descend<'m>(mutator: &'m Mutator, mut node: Ref<'m, Node>, levels: u32, p
     side(node, levels - 1)
 }
 
-/// Stores into an object that is reachable already; marks its card where the mechanism is the software one.
-pub fn store(mutator: &Mutator, field: &Field<Node>, target: Option<Ref<'_, Node>>) {
-    field.set(target);
-    if let Some(cards) = mutator.cards() {
-        // SAFETY: a field of a tracked object of this heap, which is alive; no safepoint since the store.
-        unsafe { cards.mark(field.address()) };
-    }
-}
-
 /// A live tree of `levels` levels whose lowest [`SMALL`] levels are built a subtree at a time, a safepoint after each. Subtree `path` holds the
-/// value `path`. With `shuffled`, subtrees go in one node at a time at random places, so that neighbours in the tree are not neighbours in memory.
-pub fn live_tree(mutator: &mut Mutator, levels: u32) -> Result<Root<Node>, Box<dyn std::error::Error>> {
+/// value `path`.
+pub fn live_tree(worker: &mut Worker<'_>, levels: u32) -> Result<Root<Node>, Failure> {
     let top = levels - SMALL;
-    let root =
-        mutator.root(Some(build(mutator, top, u64::MAX).map_err(|_| "the heap limit is too small for the live tree")?));
+    let root = worker.mutator.root::<Node>(None);
+    worker.step(sizes::of::<Node>(), |mutator| {
+        root.set(Some(build(mutator, top, u64::MAX)?));
+        Ok(())
+    })?;
+    let stores = worker.stores();
     for path in 0..1u64 << top {
-        loop {
+        worker.step(sizes::of::<Node>(), |mutator| {
+            let subtree = build(mutator, SMALL, path)?;
             let tree = root.get(mutator).expect("just built");
-            if let Ok(subtree) = build(mutator, SMALL, path) {
-                store(mutator, descend(mutator, tree, top, path), Some(subtree));
-                break;
-            }
-            mutator.reclaim(32 << SMALL)?;
-        }
-        mutator.poll();
+            stores.set(descend(mutator, tree, top, path), Some(subtree));
+            Ok(())
+        })?;
     }
     Ok(root)
 }
