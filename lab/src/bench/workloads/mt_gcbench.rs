@@ -7,7 +7,7 @@
 //! mixed in every line of memory: "holes", against which a bump allocator has to show how it reuses memory.
 //!
 //! Lengths of holes follow a geometric distribution with p = 0.15, of which 256 were drawn once and are used in turn. Whippet has a table of such draws; ours are drawn by
-//! a generator of our own from the same distribution, so a run allocates the same within a few percent, not the same bytes.
+//! a generator of our own from the same distribution, so a run allocates the same bytes in the mean only.
 //!
 //! *Lives*: for each thread the tree and the array, and at most one tree of depth 16 beside them; the limit is a multiple of that sum. *A step*: one tree
 //! and its walk. Steps are not alike, so "seen" stalls mean less than elsewhere. *Checked*: each tree, as it is walked; the long-lived ones at the end.
