@@ -28,8 +28,8 @@ pub fn remedy(call: &str, errno: i32) -> &'static str {
             "Raise the limit on threads (ulimit -u, the cgroup's pids.max, kernel.threads-max)"
         }
         libc::EAGAIN | libc::EINTR => {
-            "The kernel said each time to try again, as it does while the mappings of the process change: something may be changing \
-             them without end"
+            "Look for what changes the mappings of the process without end: the kernel said each time to try again, as it does while they \
+             change"
         }
         libc::EPERM | libc::EACCES | libc::ENOSYS => {
             "A system call filter (seccomp) or a missing privilege stands in the way: allow the call"
