@@ -40,7 +40,8 @@ fn a_bad_value_is_refused_with_what_is_allowed() {
         ("mechanism=magic", "auto|async|sync|sigbus|mprotect|cards|stop"),
         ("mechanism=Async", "auto|async"),
         ("backing=disk", "anon|shmem"),
-        ("limit=3M", "at least 4M"),
+        ("limit=3M", "4M to 4T"),
+        ("limit=5T", "4M to 4T"),
         ("limit=-1G", "SIZE"),
         ("limit=lots", "SIZE"),
         ("limit=99999999999G", "SIZE"),
@@ -99,11 +100,14 @@ fn what_is_configured_is_what_the_heap_says_of_itself() {
 fn a_limit_no_machine_has_is_refused_and_not_a_panic() {
     let _watchdog = watchdog();
     for limit in ["16384G", "65536G", "1048576G", "1073741824G", "4294967296G", "17179869183G"] {
-        let config = Config::parse(&format!("mechanism=stop,limit={limit}")).expect("a configuration");
-        if let Err(error) = Heap::new(&config) {
-            let error = error.to_string();
-            assert!(error.contains("limit"), "limit={limit}: {error}");
-        }
+        let error = refusal(&format!("mechanism=stop,limit={limit}"));
+        assert!(error.contains("limit") && error.contains("4M to 4T"), "limit={limit}: {error}");
+    }
+    // The most that may be asked for, where a process has so many addresses.
+    let config = Config::parse("mechanism=stop,limit=4T").expect("a configuration");
+    if let Err(error) = Heap::new(&config) {
+        let error = error.to_string();
+        assert!(error.contains("limit"), "{error}");
     }
 }
 
