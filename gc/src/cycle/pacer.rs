@@ -7,11 +7,16 @@
 //! live + allocated since the last cycle + allocated while this one runs ≤ goal
 //! ```
 //!
-//! What is allocated while a cycle runs is estimated from the last ones (the larger of the last and the running mean, plus a quarter), so the
-//! *budget*, what may be allocated before the next cycle starts, is `goal − live − estimate`. It is never less than a quarter of
+//! What is allocated while a cycle runs is estimated from the last ones: the larger of the last and the running mean, plus a quarter. What counts of a
+//! cycle is what mutators *would* have allocated while it ran, had they not had to wait: their rate before it began, times its length, if that is more
+//! than what they did allocate. Otherwise a cycle that comes too late, so that everybody waits in it and allocates nothing, would teach that the next one
+//! may come as late.
+//!
+//! So the *budget*, what may be allocated before the next cycle starts, is `goal − live − estimate`. It is never less than a quarter of
 //! `goal − live`, nor less than a floor: a program that allocates faster than it can be marked would otherwise do nothing but collect.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -25,6 +30,20 @@ pub struct Lesson {
     pub live: u64,
     /// Bytes allocated while it ran.
     pub allocated_during: u64,
+    /// How long mutators could have allocated, from the moment when it was asked for to its end: nothing if they were stopped.
+    pub concurrent: Duration,
+    /// Bytes allocated since the cycle before.
+    pub allocated_before: u64,
+    /// How long that took.
+    pub before: Duration,
+}
+
+impl Lesson {
+    /// Bytes that mutators would have allocated while it ran, had they gone on as before, or did allocate.
+    fn demand(&self) -> f64 {
+        let rate = self.allocated_before as f64 / self.before.as_secs_f64().max(1e-6);
+        (rate * self.concurrent.as_secs_f64()).max(self.allocated_during as f64)
+    }
 }
 
 /// Decides when a cycle starts. The atomics are counters and thresholds; they order nothing else.
@@ -35,7 +54,7 @@ pub struct Pacer {
     since: AtomicU64,
     budget: AtomicU64,
     total: AtomicU64,
-    during_mean: Mutex<f64>,
+    demand_mean: Mutex<f64>,
 }
 
 impl Pacer {
@@ -49,7 +68,7 @@ impl Pacer {
             since: 0.into(),
             budget: (heap / 4 * 3).max(FLOOR.min(limit / 4)).into(),
             total: 0.into(),
-            during_mean: 0.0.into(),
+            demand_mean: 0.0.into(),
         }
     }
 
@@ -72,10 +91,10 @@ impl Pacer {
 
     /// A cycle ended: sets the next budget, and returns the goal in bytes.
     pub fn learn(&self, lesson: Lesson) -> u64 {
-        let during = lesson.allocated_during as f64;
-        let mut mean = self.during_mean.lock();
-        *mean = if *mean == 0.0 { during } else { 0.7 * *mean + 0.3 * during };
-        let estimate = (mean.max(during) * 1.25) as u64;
+        let demand = lesson.demand();
+        let mut mean = self.demand_mean.lock();
+        *mean = if *mean == 0.0 { demand } else { 0.7 * *mean + 0.3 * demand };
+        let estimate = (mean.max(demand) * 1.25) as u64;
         let limit = self.limit.load(Ordering::Relaxed);
         let goal = ((lesson.live as f64 * self.growth) as u64).max(self.heap).min(limit);
         let room = goal.saturating_sub(lesson.live);
@@ -91,22 +110,50 @@ impl Pacer {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_cycle_starts_early_enough_to_end_below_the_goal() {
-        let pacer = Pacer::new(2.0, 32 << 20, 1 << 30);
-        let goal = pacer.learn(Lesson { live: 100 << 20, allocated_during: 20 << 20 });
-        assert_eq!(goal, 200 << 20);
+    /// A cycle of 10 ms, 50 ms after the one before.
+    fn lesson(live: u64, allocated_before: u64, allocated_during: u64) -> Lesson {
+        let (concurrent, before) = (Duration::from_millis(10), Duration::from_millis(50));
+        Lesson { live, allocated_during, concurrent, allocated_before, before }
+    }
+
+    /// What a mutator allocates until a cycle starts.
+    fn allocated_until_a_cycle_starts(pacer: &Pacer) -> u64 {
         let mut allocated = 0u64;
         while !pacer.allocated(1 << 16) {
             allocated += 1 << 16;
         }
+        allocated
+    }
+
+    #[test]
+    fn a_cycle_starts_early_enough_to_end_below_the_goal() {
+        let pacer = Pacer::new(2.0, 32 << 20, 1 << 30);
+        let goal = pacer.learn(lesson(100 << 20, 0, 20 << 20));
+        assert_eq!(goal, 200 << 20);
+        let allocated = allocated_until_a_cycle_starts(&pacer);
         assert!((100 << 20) + allocated + (20 << 20) <= goal, "{allocated}");
+    }
+
+    #[test]
+    fn a_cycle_in_which_everybody_waited_teaches_to_start_earlier() {
+        let pacer = Pacer::new(2.0, 32 << 20, 200 << 20);
+        // A MB a millisecond before it, nothing in it: in its 10 ms it would have been 10 MB.
+        pacer.learn(lesson(100 << 20, 50 << 20, 0));
+        let allocated = allocated_until_a_cycle_starts(&pacer);
+        assert!((80 << 20..90 << 20).contains(&allocated), "{allocated}");
+    }
+
+    #[test]
+    fn a_cycle_with_the_world_stopped_needs_no_room() {
+        let pacer = Pacer::new(2.0, 32 << 20, 200 << 20);
+        pacer.learn(Lesson { concurrent: Duration::ZERO, ..lesson(100 << 20, 50 << 20, 0) });
+        assert!(allocated_until_a_cycle_starts(&pacer) > 99 << 20);
     }
 
     #[test]
     fn a_full_heap_still_gets_a_budget() {
         let pacer = Pacer::new(2.0, 32 << 20, 64 << 20);
-        pacer.learn(Lesson { live: 64 << 20, allocated_during: 64 << 20 });
+        pacer.learn(lesson(64 << 20, 64 << 20, 64 << 20));
         assert!(!pacer.allocated(1024));
     }
 }
