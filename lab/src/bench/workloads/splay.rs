@@ -26,7 +26,7 @@ const DEPTH: u32 = 5;
 /// Bytes of ten numbers.
 const NUMBERS: usize = 80;
 /// Bytes of a text.
-const TEXT: usize = 40;
+const TEXT: usize = 46;
 const LEAF_BYTES: u64 = sizes::bytes(NUMBERS as u64) + sizes::bytes(TEXT as u64);
 const NODE_BYTES: u64 = sizes::of::<Node>() + ((2 << DEPTH) - 1) * sizes::of::<Payload>() + (1 << DEPTH) * LEAF_BYTES;
 
@@ -208,15 +208,17 @@ fn splay<'m>(mutator: &'m Mutator, stores: Stores, root: Option<Ref<'m, Node>>, 
     Some(current)
 }
 
-/// Puts a new node in; false if its key is there already. Allocates before it changes anything.
+/// Puts a new node in; false if its key is there already. Allocates before it changes anything. As in Octane the tree is first asked for the key, and
+/// both that and putting it in splay; the second time, the neighbour on the other side gets to the root.
 fn insert(mutator: &Mutator, stores: Stores, tree: Ref<'_, Tree>, key: u64) -> Result<bool, Exhausted> {
     let node = mutator.alloc(Node { left: Field::null(), right: Field::null(), payload: Field::null(), key })?;
     node.payload.set(Some(payload(mutator, DEPTH, key)?));
-    if let Some(root) = splay(mutator, stores, tree.value().root.get(mutator), key) {
-        if root.key == key {
-            stores.set(&tree.value().root, Some(root));
+    if let Some(found) = splay(mutator, stores, tree.value().root.get(mutator), key) {
+        stores.set(&tree.value().root, Some(found));
+        if found.key == key {
             return Ok(false);
         }
+        let root = splay(mutator, stores, Some(found), key).expect("the tree is not empty");
         let (same, other, far) = if key > root.key {
             (&node.value().left, &node.value().right, &root.value().right)
         } else {
