@@ -10,15 +10,17 @@
 //! number, a loop that counts, is left out. A node counts 32 bytes here and 20 there, so at the same ratio fewer nodes get old. A value holds the
 //! number of the tree it was made in above its height, so that the result depends on every exchange.
 //!
-//! *Lives*: `size` trees and a table; per thread its share. *A step*: as above. *Checked*: every tree is full, and every node holds its own height.
+//! *Lives*: `size` trees and a table; per thread its share. *A step*: as above. *Checked*: every tree is full, and every node holds its own height. *Check*: the value of
+//! each node, tree after tree in the table's order, each in pre-order (a node, then its left subtree, then its right one).
 
 use pagemark::Exhausted;
 use pagemark::typed::{Array, Field, Mutator, Ref};
 
 use super::{Live, Spec, Workload};
+use crate::bench::fold::Fold;
 use crate::bench::parameter::{Parameter, Values};
 use crate::bench::sizes;
-use crate::bench::trees::{Node, descend};
+use crate::bench::trees::{self, Node, descend};
 use crate::bench::worker::{Failure, Worker};
 use crate::stress::random::Random;
 
@@ -61,7 +63,7 @@ impl Workload for GcOld {
         Live::always(super::shares(values.get(&TREES), threads).map(one).sum())
     }
 
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure> {
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure> {
         let (trees, steps) = (worker.share(worker.value(&TREES)), worker.share(worker.value(&STEPS)));
         let (levels, mutation) = (worker.value(&LEVELS), worker.value(&MUTATION));
         let old_bytes = STEP / worker.value(&RATIO);
@@ -130,13 +132,15 @@ impl Workload for GcOld {
         worker.end()?;
 
         let mutator = &worker.mutator;
+        let mut fold = Fold::new();
         for (index, field) in table.get(mutator).ok_or("the table is gone")?.fields().iter().enumerate() {
             let tree = field.get(mutator).ok_or("a tree is gone")?;
             if !is_full(mutator, tree, levels) {
                 return Err(format!("tree {index} is damaged").into());
             }
+            trees::fold(mutator, tree, &mut fold);
         }
-        Ok(())
+        Ok(fold.value())
     }
 }
 
