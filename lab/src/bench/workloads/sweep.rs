@@ -36,7 +36,7 @@ use crate::bench::worker::{Failure, Stores, Worker};
 use crate::stress::random::Random;
 
 const OBJECTS: Parameter =
-    Parameter::new("size", "Objects in the store, of 582 bytes in the mean", 200_000, 40_000, (4096, 1 << 30));
+    Parameter::new("size", "Objects in the store, of 576 bytes in the mean", 200_000, 40_000, (4096, 1 << 30));
 const QUEUE: Parameter =
     Parameter::new("queue", "Objects in the queue, for each thread a multiple of 64", 100_000, 20_000, (64, 1 << 30));
 const RATE: Parameter =
