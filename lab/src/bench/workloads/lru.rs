@@ -147,21 +147,26 @@ struct View<'m> {
 }
 
 impl<'m> View<'m> {
+    fn buckets(&self) -> usize {
+        self.cache.value().table.get(self.mutator).map_or(0, |table| table.len())
+    }
+
     fn bucket(&self, key: u64) -> &'m Field<Entry> {
         let table = self.cache.value().table.get(self.mutator).expect("a cache has a table").value();
         // The high bits of a product are the mixed ones.
         &table[(key >> 32) as usize & (table.len() - 1)]
     }
 
+    /// A chain is never longer than the table; a damaged one may be a ring, and that has to end too.
     fn find(&self, key: u64) -> Option<Ref<'m, Entry>> {
         let mut entry = self.bucket(key).get(self.mutator);
-        while let Some(this) = entry {
-            if this.key == key {
-                break;
+        for _ in 0..self.buckets() {
+            match entry {
+                Some(this) if this.key != key => entry = this.value().chain.get(self.mutator),
+                _ => return entry,
             }
-            entry = this.value().chain.get(self.mutator);
         }
-        entry
+        None
     }
 
     /// Puts in a key that is not there, as the newest.
@@ -202,7 +207,8 @@ impl<'m> View<'m> {
         let Some(oldest) = self.cache.value().oldest.get(self.mutator) else { return };
         self.unlink(oldest);
         let mut field = self.bucket(oldest.key);
-        while let Some(this) = field.get(self.mutator) {
+        for _ in 0..self.buckets() {
+            let Some(this) = field.get(self.mutator) else { return };
             if this == oldest {
                 self.stores.set(field, oldest.value().chain.get(self.mutator));
                 return;
