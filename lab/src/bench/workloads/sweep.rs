@@ -102,8 +102,7 @@ impl Workload for Sweep {
         (0..objects).for_each(|value| sum = sum.wrapping_add(value));
         let mut random = worker.random();
         let shuffle = worker.value(&SHUFFLE);
-        let rate = worker.value(&RATE) as f64 * f64::from(1 << 20) / worker.threads() as f64;
-        let between = (REQUEST * OBJECT_BYTES) as f64 / rate * 1e9;
+        let between = interval(worker.value(&RATE), worker.threads() as u64);
         let requests = (worker.value(&SECONDS) as f64 * 1e9 / between).ceil() as u64;
 
         worker.begin(requests)?;
@@ -158,6 +157,10 @@ impl Workload for Sweep {
         if found == sum { Ok(fold.value()) } else { Err(format!("the objects add up to {found}, not {sum}").into()) }
     }
 
+    fn interval(&self, values: &Values, threads: u64) -> Option<f64> {
+        Some(interval(values.get(&RATE), threads))
+    }
+
     fn add(&self, finished: &Finished, result: &mut Map<String, Value>) {
         let mut late: Histogram<u64> = histogram();
         for note in &finished.notes {
@@ -167,6 +170,12 @@ impl Workload for Sweep {
         result.insert("open_loop".into(), json!(Quantiles::of(&late)));
         result.insert("mb_per_s".into(), (bytes as f64 / f64::from(1 << 20) / finished.elapsed_s).into());
     }
+}
+
+/// Nanoseconds from one request of a thread to the next, at `rate` MB a second in all threads together.
+fn interval(rate: u64, threads: u64) -> f64 {
+    let rate = rate as f64 * f64::from(1 << 20) / threads as f64;
+    (REQUEST * OBJECT_BYTES) as f64 / rate * 1e9
 }
 
 /// An object whose body is filled with the low byte of its value.
