@@ -1,8 +1,8 @@
 //! What is measured of a run, in the same words for ours and for peers. `docs/results-format.md` is the schema.
 //!
 //! Ours says most of it itself. Of a peer, the statistics of steps are computed here, by the same code, from the moments at which its steps ended; its
-//! memory is what was resident during its measured part, which began `setup_s` after its start and took `elapsed_s`. (The time that a virtual machine takes to
-//! start is not in `setup_s`, so the window is early by that; in runs of seconds this is nothing.) What only a collector itself can know is `null` unless it says so.
+//! memory is what was resident from `setup_s` after its start until it ended. That is the measured part and a bit: the time that a virtual machine takes to
+//! start, which is not in `setup_s`, and the check at the end, which allocates nothing to speak of. What only a collector itself can know is `null` unless it says so.
 
 use std::path::Path;
 use std::time::Duration;
@@ -111,7 +111,7 @@ pub fn of_peer(
         "stalls": { "seen": told.seen, "safepoints": null, "waits": null },
         "mmu": { "seen": told.mmu, "safepoints": null },
         "latency": told.latency,
-        "memory": memory(resident, line.setup_s, line.elapsed_s),
+        "memory": memory(resident, line.setup_s),
         "pauses": line.pauses,
         "control": control,
     }))
@@ -132,12 +132,10 @@ fn times(bytes: &[u8]) -> Result<Vec<u64>, String> {
     Ok(times)
 }
 
-/// What was resident in the measured part; in the whole run if nobody looked meanwhile.
-fn memory(resident: &[Sample], setup_s: f64, elapsed_s: f64) -> Value {
-    let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-    let (from, to) = (seconds(setup_s), seconds(setup_s + elapsed_s));
-    let measured: Vec<u64> =
-        resident.iter().filter(|sample| sample.at >= from && sample.at <= to).map(|sample| sample.bytes).collect();
+/// What was resident after `setup_s`; in the whole run if nobody looked after that.
+fn memory(resident: &[Sample], setup_s: f64) -> Value {
+    let from = Duration::try_from_secs_f64(setup_s).unwrap_or(Duration::MAX);
+    let measured: Vec<u64> = resident.iter().filter(|sample| sample.at >= from).map(|sample| sample.bytes).collect();
     let of = if measured.is_empty() { resident.iter().map(|sample| sample.bytes).collect() } else { measured };
     let mean = of.iter().sum::<u64>().checked_div(of.len() as u64);
     json!({ "peak_bytes": of.iter().max(), "mean_bytes": mean })
@@ -161,12 +159,12 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_that_of_the_measured_part() {
-        let samples: Vec<Sample> =
-            (0..10).map(|i| Sample { at: Duration::from_secs(i), bytes: 100 * (i + 1) }).collect();
-        assert_eq!(memory(&samples, 2.5, 2.0), json!({ "peak_bytes": 500, "mean_bytes": 450 }));
-        assert_eq!(memory(&samples, 2.1, 0.1)["peak_bytes"], 1000, "nobody looked: all of it");
-        assert_eq!(memory(&[], 1.0, 1.0)["peak_bytes"], Value::Null);
+    fn memory_is_not_that_of_the_time_before_all_was_built() {
+        let sample = |(at, bytes)| Sample { at: Duration::from_secs(at), bytes };
+        let samples = [(0, 900), (1, 800), (2, 100), (3, 200), (4, 300)].map(sample);
+        assert_eq!(memory(&samples, 1.5), json!({ "peak_bytes": 300, "mean_bytes": 200 }));
+        assert_eq!(memory(&samples, 4.5)["peak_bytes"], 900, "nobody looked: all of it");
+        assert_eq!(memory(&[], 1.0)["peak_bytes"], Value::Null);
     }
 
     #[test]

@@ -393,11 +393,12 @@ impl Session {
         self.task(Task { purpose: "timeline", ..task }, 0, &more)?;
         let Some(run) = self.results.runs.get_mut(before) else { return Ok(()) };
         run.command = run.command.replace(&*trace.to_string_lossy(), "trace.json");
-        let (workload, command, failed) = (run.workload, run.command.clone(), run.failure.is_some());
-        let found = typical_cycle(&trace);
+        let (workload, command) = (run.workload, run.command.clone());
+        let found = match &run.failure {
+            Some(failure) => Err(failure.clone()),
+            None => typical_cycle(&trace),
+        };
         match found {
-            // Why it failed was said.
-            _ if failed => {}
             Ok((cycle, trace)) => {
                 let timeline =
                     serde_json::json!({ "workload": workload, "command": command, "cycle": cycle, "trace": trace });
