@@ -150,7 +150,7 @@ impl Workload for Sweep {
                 Ok(())
             })?;
         }
-        let between = REQUEST_BYTES * 1_000_000_000 * worker.threads() as u64 / (worker.value(&RATE) << 20);
+        let between = interval(worker.value(&RATE), worker.threads() as u64);
         let requests = (worker.value(&SECONDS) * 1_000_000_000).div_ceil(between);
         let shuffle = worker.value(&SHUFFLE);
         // Objects of the store times nanoseconds: what is owed it, and what one replacement costs.
@@ -189,6 +189,10 @@ impl Workload for Sweep {
         View::new(&worker.mutator, stores, &store, objects).check(sum, made)
     }
 
+    fn interval(&self, values: &Values, threads: u64) -> Option<f64> {
+        Some(interval(values.get(&RATE), threads) as f64)
+    }
+
     fn add(&self, finished: &Finished, result: &mut Map<String, Value>) {
         let mut late: Histogram<u64> = histogram();
         for note in &finished.notes {
@@ -198,6 +202,11 @@ impl Workload for Sweep {
         result.insert("open_loop".into(), json!(Quantiles::of(&late)));
         result.insert("mb_per_s".into(), (bytes as f64 / f64::from(1 << 20) / finished.elapsed_s).into());
     }
+}
+
+/// Nanoseconds from one request of a thread to the next, at `rate` MB a second in all threads together.
+fn interval(rate: u64, threads: u64) -> u64 {
+    REQUEST_BYTES * 1_000_000_000 * threads / (rate << 20)
 }
 
 /// An object of the size of `place`, with its number in the first and in the last eight bytes.
