@@ -229,6 +229,9 @@ static void open_collector(uint64_t heap) {
         /* Otherwise they would start with the program's second thread. */
         GC_start_mark_threads();
     }
+    /* In a heap of a fixed size, running out of it is no failure before it has been collected. That is not worth a line each time. */
+    GC_set_max_retries(1);
+    GC_set_warn_proc(GC_ignore_warn_proc);
     if (heap > 0) {
         if (heap > GC_get_heap_size() && !GC_expand_hp(heap - GC_get_heap_size()))
             peer_fail(OUT_OF_MEMORY, "no heap of %llu bytes", (unsigned long long)heap);
