@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -258,6 +259,8 @@ static inline void peer_open(const char *workload, int argc, char **argv) {
         peer_fail(BAD_USAGE, "these programs have one thread");
     option("live");
     uint64_t bytes = heap == NULL ? 0 : number("heap", heap);
+    /* No huge pages, as in pagemark's heaps, whatever the machine's setting is. */
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 #ifdef PEER_LIBGC
     open_collector(bytes);
 #else
