@@ -237,7 +237,7 @@ impl Shared {
         let name = config.name();
         let limit = heap.footprint.limit() as u64;
         let mechanism = mechanism_of(&*barrier);
-        // `cards` would be compared with itself, and `stop` sees nothing.
+        // `cards` would be compared with itself, and `stop` and `none` see nothing.
         let by_pages = barrier.sees_writes() && barrier.cards().is_none();
         let oracle = (config.oracle() && by_pages).then(|| Oracle::open(&heap.tracked.range, kernel)).transpose()?;
         let team = Team::new(config.markers(), name, kernel).map_err(HeapError::Thread)?;
@@ -273,9 +273,17 @@ impl Shared {
         self.team.lock()
     }
 
+    /// Whether cycles start when memory is short or about to be. Under `none` they do not, and only somebody's wish is one: `auto` never
+    /// becomes it.
+    pub fn collects(&self) -> bool {
+        self.config.mechanism() != Mechanism::None
+    }
+
     /// Asks the collector thread for a cycle, without waiting.
     pub fn request(&self, reason: Reason, hurry: bool) {
-        self.control.request(reason, hurry);
+        if self.collects() || reason == Reason::Zeal {
+            self.control.request(reason, hurry);
+        }
     }
 
     /// What a handshake asks of a mutator: retire its blocks, hand over its roots.
@@ -487,7 +495,7 @@ impl Collector {
     }
 
     /// Changes the hard limit, up to the one the heap was created with. A lower one takes effect as cycles free memory: one is requested if
-    /// more is committed now, and until then allocation goes on in what is.
+    /// more is committed now (but under `mechanism=none`), and until then allocation goes on in what is.
     ///
     /// # Errors
     ///

@@ -16,17 +16,23 @@ use crate::heap::Exhausted;
 use crate::model::Space;
 use crate::telemetry::{Reason, StallCause};
 
-/// A collection of everything unreachable did not make room for `requested` bytes.
+/// There is no room for `requested` bytes, and a collection of everything unreachable, where the heap is one that collects, made none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "out of memory: {requested} bytes do not fit below the heap limit of {limit} bytes, even after a full collection; \
-     drop references, or raise `limit`"
+    "out of memory: {requested} bytes do not fit below the heap limit of {limit} bytes{}",
+    if *.collected {
+        ", even after a full collection; drop references, or raise `limit`"
+    } else {
+        ", and `mechanism=none` does not collect; raise `limit`, or take another mechanism"
+    }
 )]
 pub struct OutOfMemory {
     /// Bytes asked for.
     pub requested: usize,
     /// The heap's hard limit in bytes.
     pub limit: usize,
+    /// Whether the heap is one that collects first: not under `mechanism=none`.
+    pub collected: bool,
 }
 
 /// Bytes a mutator takes before it tells the pacer.
@@ -198,7 +204,7 @@ impl Mutator {
     }
 
     /// A safepoint. After [`Exhausted`]: waits for the cycle that runs, then collects with all mutators stopped, until `bytes` can be
-    /// allocated in the space that was exhausted, or in both if none was since the last call.
+    /// allocated in the space that was exhausted, or in both if none was since the last call. Under `mechanism=none` it collects nothing.
     ///
     /// # Errors
     ///
@@ -225,7 +231,7 @@ impl Mutator {
                 fits = has_room(self.shared());
             }
             let mut races = 0;
-            while !fits {
+            while !fits && self.shared().collects() {
                 self.wait_for_cycle(Reason::OutOfMemory, true);
                 fits = has_room(self.shared());
                 races += 1;
@@ -243,7 +249,7 @@ impl Mutator {
         let stalled = start.elapsed();
         self.shared().stats.record_stall(stalled, StallCause::Allocation);
         self.shared().listen(|listener| listener.mutator_stalled(stalled, StallCause::Allocation));
-        if fits { Ok(()) } else { Err(OutOfMemory { requested: bytes, limit }) }
+        if fits { Ok(()) } else { Err(OutOfMemory { requested: bytes, limit, collected: self.shared().collects() }) }
     }
 
     /// A child that was forked in another way than [`Mutator::fork`] would wait for ever.

@@ -27,8 +27,8 @@ pub struct Key {
 pub static KEYS: [Key; 14] = [
     Key {
         name: "mechanism",
-        allowed: "auto|async|sync|sigbus|mprotect|cards|stop",
-        doc: "how writes are seen while marking",
+        allowed: "auto|async|sync|sigbus|mprotect|cards|stop|none",
+        doc: "how writes are seen while marking; none: the heap is not collected, as the baseline of measurements",
         bare: false,
         set: |c, v| Mechanism::ALL.iter().find(|m| m.name() == v).map(|m| c.mechanism = *m),
         show: |c| c.mechanism.name().to_string(),

@@ -76,7 +76,7 @@ fn shared_arguments() -> [Arg; 3] {
             .long("multiplier")
             .value_name("FACTOR")
             .value_parser(multiplier)
-            .help("The heap's limit as a multiple of what lives"),
+            .help("The heap's limit as a multiple of what lives (without effect under mechanism=none)"),
         Arg::new("gc")
             .long("gc")
             .value_name("KEYS")
@@ -90,8 +90,9 @@ fn command_of(workload: &dyn Workload) -> clap::Command {
     let own = spec.parameters.iter().map(parameter::Parameter::argument);
     let mut command = clap::Command::new(spec.name).about(spec.about).args(own).args(shared_arguments());
     if let Some(multiplier) = spec.multiplier {
-        let help =
-            format!("The heap's limit as a multiple of what lives [default: {multiplier}, unless --gc has a limit]");
+        let help = format!(
+            "The heap's limit as a multiple of what lives (without effect under mechanism=none) [default: {multiplier}, unless --gc has a limit]"
+        );
         command = command.mut_arg("multiplier", |argument| argument.help(help));
     }
     if spec.threaded {

@@ -16,6 +16,7 @@ use hdrhistogram::Histogram;
 use pagemark::Config;
 use pagemark::telemetry::{CycleReport, EventListener, Summary};
 use pagemark::typed::Heap;
+use pagemark_gc::barrier::Mechanism;
 use serde_json::Value;
 
 use super::measure::control::{Control, Observed};
@@ -105,10 +106,14 @@ pub fn run(request: &Request) -> Result<Value, Failure> {
 
 /// The configuration, with the limit that the multiplier asks for. A limit in `PAGEMARK_GC` or `--gc` wins over the
 /// workload's own multiplier, not over one that was asked for. A heap that has a limit of this kind uses all of it (`heap` is
-/// the limit unless somebody set it), as a fixed heap does elsewhere.
+/// the limit unless somebody set it), as a fixed heap does elsewhere. Without collection a multiple of what lives would be used up at once: a run
+/// under `none` has the machine's memory, or the limit that `PAGEMARK_GC` or `--gc` gives it.
 fn configuration(request: &Request, live: Live) -> Result<Config, Failure> {
     let mut config = Config::from_env()?;
     config.apply(&request.gc)?;
+    if config.mechanism() == Mechanism::None {
+        return Ok(config);
+    }
     let multiplier = match config.limit() {
         Some(_) => request.multiplier,
         None => request.multiplier.or(request.workload.spec().multiplier),
