@@ -3,7 +3,7 @@
 use std::ops::DerefMut;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::barrier::{self, Barrier, Mechanism, cards::CardTable};
 use crate::config::{Config, Log, Zeal};
@@ -17,7 +17,7 @@ use crate::fatal::say;
 use crate::heap::Heap;
 use crate::layout::{BLOCK, PAGE};
 use crate::mark::team::Team;
-use crate::mark::tracer::Tracer;
+use crate::mark::tracer::{Tracer, Watch};
 use crate::memory::Backing;
 use crate::model::{ObjectModel, RootSource};
 use crate::mutator::Mutator;
@@ -27,7 +27,7 @@ use crate::primitive::meeting::{self, Condvar};
 use crate::primitive::thread::{self, JoinHandle};
 use crate::sys::kernel::Kernel;
 use crate::sys::limits;
-use crate::telemetry::{EventListener, HeapCreated, Reason, Stats, Summary};
+use crate::telemetry::{EventListener, HeapCreated, Reason, Stats, Summary, Trace};
 use crate::verify::oracle::Oracle;
 
 /// Why a heap could not be created.
@@ -45,6 +45,15 @@ pub enum HeapError {
     /// A thread of the collector.
     #[error("cannot start a collector thread: {0}; is the limit on threads reached (RLIMIT_NPROC, pids cgroup)?")]
     Thread(#[source] std::io::Error),
+    /// The file of the key `trace`.
+    #[error("cannot write the trace to `{file}`: {source}")]
+    Trace {
+        /// The file as it was configured.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 /// The smallest hard limit: below it not even a block for each of a handful of threads is left.
@@ -92,6 +101,10 @@ pub struct Shared {
     pub handed_over: meeting::Mutex<Vec<usize>>,
     pub(crate) globals: meeting::Mutex<Vec<Arc<dyn RootSource>>>,
     pub(crate) listeners: meeting::Mutex<Vec<Arc<dyn EventListener>>>,
+    /// One of them hears what single threads do. A flag that orders nothing: who sees it late is heard late.
+    threads_are_heard: AtomicBool,
+    /// The listener that writes the timeline, which a fork must know.
+    pub(crate) trace: Option<Arc<Trace>>,
     /// The process whose threads collect: not that of a child that was forked without telling.
     process: AtomicU32,
     /// For tests: what the cycle does wrong on purpose.
@@ -240,6 +253,12 @@ impl Shared {
         // `cards` would be compared with itself, and `stop` and `none` see nothing.
         let by_pages = barrier.sees_writes() && barrier.cards().is_none();
         let oracle = (config.oracle() && by_pages).then(|| Oracle::open(&heap.tracked.range, kernel)).transpose()?;
+        let created = HeapCreated { name, mechanism, backing: config.backing(), limit_bytes: limit };
+        let open = |file: &str| {
+            Trace::open(file, &created).map_err(|source| HeapError::Trace { file: file.to_owned(), source })
+        };
+        let trace = config.trace().map(open).transpose()?.map(Arc::new);
+        let listeners = trace.iter().map(|trace| trace.clone() as Arc<dyn EventListener>).collect();
         let team = Team::new(config.markers(), name, kernel).map_err(HeapError::Thread)?;
         Ok(Shared {
             team: Mutex::new(team),
@@ -255,7 +274,9 @@ impl Shared {
             control: Control::default(),
             handed_over: meeting::Mutex::default(),
             globals: meeting::Mutex::default(),
-            listeners: meeting::Mutex::default(),
+            listeners: meeting::Mutex::new(listeners),
+            threads_are_heard: AtomicBool::new(trace.is_some()),
+            trace,
             process: std::process::id().into(),
             defect,
             stack_bound: if defect == Some(Defect::TinyMarkStack) { 8 } else { 4 << 20 },
@@ -322,6 +343,19 @@ impl Shared {
         let listeners = self.listeners.lock().clone();
         listeners.iter().for_each(|listener| tell(&**listener));
     }
+
+    /// Tells all listeners what one thread did, if one of them wants to hear that. Not in a child that was forked without telling, where
+    /// their locks may be held for ever.
+    pub fn listen_to_threads(&self, tell: impl Fn(&dyn EventListener)) {
+        if self.threads_are_heard() && self.in_its_process() {
+            self.listen(tell);
+        }
+    }
+
+    /// Whether a listener hears what single threads do.
+    pub fn threads_are_heard(&self) -> bool {
+        self.threads_are_heard.load(Ordering::Relaxed)
+    }
 }
 
 /// Nine tenths of the memory this process may use; less where the address space is limited, since a heap reserves six times its
@@ -334,6 +368,12 @@ fn default_limit(backing: Backing) -> usize {
         Backing::Shmem => 16,
     };
     limits::address_space().map_or(memory, |addresses| memory.min(addresses as usize / share))
+}
+
+impl Watch for Shared {
+    fn marked(&self, helper: usize, since: Instant) {
+        self.listen(|listener| listener.worker_marked(helper, since));
+    }
 }
 
 /// A barrier never calls itself `auto`.
@@ -468,7 +508,9 @@ impl Collector {
         );
         let count_polls = matches!(self.shared().config.zeal(), Zeal::Safepoint(_));
         let party = self.shared().rendezvous.join(roots, count_polls);
-        Mutator::new(self.clone(), party)
+        let mutator = Mutator::new(self.clone(), party);
+        self.shared().listen_to_threads(|listener| listener.mutator_attached());
+        mutator
     }
 
     /// Adds roots that belong to no thread. They are traced while mutators run, so the source synchronises itself.
@@ -476,7 +518,7 @@ impl Collector {
         self.shared().globals.lock().push(roots);
     }
 
-    /// Adds a listener; it is told first what heap it hears. It is called on collector threads and, for stalls, on mutators.
+    /// Adds a listener; it is told first what heap it hears. It is called on collector threads and, for stalls and stops, on mutators.
     pub fn add_listener(&self, listener: Arc<dyn EventListener>) {
         let shared = self.shared();
         listener.heap_created(&HeapCreated {
@@ -485,6 +527,9 @@ impl Collector {
             backing: shared.config.backing(),
             limit_bytes: shared.heap.footprint.limit() as u64,
         });
+        if listener.hears_threads() {
+            shared.threads_are_heard.store(true, Ordering::Relaxed);
+        }
         shared.listeners.lock().push(listener);
     }
 

@@ -14,7 +14,7 @@ use crate::config::Zeal;
 use crate::cycle::rendezvous::Party;
 use crate::heap::Exhausted;
 use crate::model::Space;
-use crate::telemetry::{Reason, StallCause};
+use crate::telemetry::{MutatorStop, Reason, StallCause, StopCause};
 
 /// There is no room for `requested` bytes, and a collection of everything unreachable, where the heap is one that collects, made none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -175,10 +175,13 @@ impl Mutator {
     #[inline(never)]
     fn safepoint(&mut self) {
         let shared = self.shared();
-        let throttled = shared.rendezvous.safepoint(&self.party, &|party| shared.hand_over(party), shared.rest.get());
-        if !throttled.is_zero() {
-            shared.stats.record_stall(throttled, StallCause::Throttle);
-            shared.listen(|listener| listener.mutator_stalled(throttled, StallCause::Throttle));
+        let visit = shared.rendezvous.safepoint(&self.party, &|party| shared.hand_over(party), shared.rest.get());
+        for stop in visit.handshake.iter().chain(&visit.pause) {
+            shared.listen_to_threads(|listener| listener.mutator_resumed(stop));
+        }
+        if !visit.rest.is_zero() {
+            shared.stats.record_stall(visit.rest, StallCause::Throttle);
+            shared.listen(|listener| listener.mutator_stalled(visit.rest, StallCause::Throttle));
         }
         self.safepoints += 1;
         if let Zeal::Safepoint(every) = self.shared().config.zeal()
@@ -191,7 +194,8 @@ impl Mutator {
     /// Runs `f`, a system call, a join, foreign code: pauses go on without this thread meanwhile. `f` must not use the heap. The
     /// thread's roots must be complete, and stay as they are.
     pub fn blocking<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        let away = Away::go(self);
+        let mut away = Away::go(self);
+        away.tells = true;
         let result = f();
         drop(away);
         result
@@ -200,7 +204,10 @@ impl Mutator {
     /// A safepoint. Runs one full cycle that starts after this call, and waits until everything unreachable at the call can be
     /// allocated again.
     pub fn collect(&mut self) {
+        let start = Instant::now();
         self.wait_for_cycle(Reason::Explicit, false);
+        let stop = MutatorStop::until_now(StopCause::Collection, start);
+        self.shared().listen_to_threads(|listener| listener.mutator_resumed(&stop));
     }
 
     /// A safepoint. After [`Exhausted`]: waits for the cycle that runs, then collects with all mutators stopped, until `bytes` can be
@@ -263,7 +270,7 @@ impl Mutator {
     fn wait_for_running_cycle(&mut self) {
         self.assert_collected();
         let away = Away::go(self);
-        let shared = away.0.shared();
+        let shared = away.mutator.shared();
         shared.control.wait_for_running();
         shared.heap.finish_sweeping();
     }
@@ -271,7 +278,7 @@ impl Mutator {
     fn wait_for_cycle(&mut self, reason: Reason, stop_the_world: bool) {
         self.assert_collected();
         let away = Away::go(self);
-        let shared = away.0.shared();
+        let shared = away.mutator.shared();
         shared.control.request_and_wait(reason, stop_the_world);
         shared.heap.finish_sweeping();
     }
@@ -293,27 +300,38 @@ impl Drop for Mutator {
             locals.tracked.taken() + locals.leaf.taken()
         };
         shared.pacer.allocated(taken.saturating_sub(self.reported.get()));
+        // While it still is one: a fork waits for what mutators do.
+        shared.listen_to_threads(|listener| listener.mutator_detached());
         shared.rendezvous.leave(&self.party, |party| shared.retire(party));
     }
 }
 
 /// The mutator is away while this lives, also while it unwinds.
-pub(crate) struct Away<'a>(&'a Mutator);
+pub(crate) struct Away<'a> {
+    mutator: &'a Mutator,
+    /// A stop that it comes back into is told by nobody else.
+    tells: bool,
+}
 
 impl<'a> Away<'a> {
     pub(crate) fn go(mutator: &'a mut Mutator) -> Away<'a> {
         let shared = mutator.shared();
         shared.rendezvous.go_away(&mutator.party, &|party| shared.hand_over(party));
-        Away(mutator)
+        Away { mutator, tells: false }
     }
 
     pub(crate) fn mutator(&self) -> &'a Mutator {
-        self.0
+        self.mutator
     }
 }
 
 impl Drop for Away<'_> {
     fn drop(&mut self) {
-        self.0.shared().rendezvous.come_back(&self.0.party);
+        let shared = self.mutator.shared();
+        if let Some(stop) = shared.rendezvous.come_back(&self.mutator.party)
+            && self.tells
+        {
+            shared.listen_to_threads(|listener| listener.mutator_resumed(&stop));
+        }
     }
 }

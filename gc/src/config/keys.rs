@@ -24,7 +24,7 @@ pub struct Key {
 }
 
 /// Every key of the text form, in the order in which it is printed.
-pub static KEYS: [Key; 14] = [
+pub static KEYS: [Key; 15] = [
     Key {
         name: "mechanism",
         allowed: "auto|async|sync|sigbus|mprotect|cards|stop|none",
@@ -96,6 +96,17 @@ pub static KEYS: [Key; 14] = [
         bare: true,
         set: |c, v| v.parse().ok().map(|summary| c.summary = summary),
         show: |c| c.summary.to_string(),
+    },
+    Key {
+        name: "trace",
+        allowed: "off|FILE (no comma or control character, no space at either end; %p stands for the process id)",
+        doc: "write a timeline of cycles and of what they do to each mutator, as Chrome and Perfetto show it",
+        bare: false,
+        set: |c, v| {
+            c.trace = (v != "off").then(|| v.to_string());
+            Some(())
+        },
+        show: |c| c.trace.clone().unwrap_or_else(|| "off".to_string()),
     },
     Key {
         name: "verify",
