@@ -27,7 +27,7 @@ use crate::primitive::meeting::{self, Condvar};
 use crate::primitive::thread::{self, JoinHandle};
 use crate::sys::kernel::Kernel;
 use crate::sys::limits;
-use crate::telemetry::{EventListener, HeapCreated, Reason, Stats, Summary, Trace};
+use crate::telemetry::{AllocationSampler, EventListener, HeapCreated, Reason, Stats, Summary, Trace};
 use crate::verify::oracle::Oracle;
 
 /// Why a heap could not be created.
@@ -107,10 +107,21 @@ pub struct Shared {
     pub(crate) trace: Option<Arc<Trace>>,
     /// The process whose threads collect: not that of a child that was forked without telling.
     process: AtomicU32,
+    /// Who hears of samples of what mutators that attach from now on allocate.
+    pub(crate) sampling: meeting::Mutex<Option<Sampling>>,
     /// For tests: what the cycle does wrong on purpose.
     pub(crate) defect: Option<Defect>,
     /// Entries a mark stack may hold.
     pub(crate) stack_bound: usize,
+}
+
+/// How allocations are sampled.
+pub(crate) struct Sampling {
+    /// Bytes from one point to the next, on average.
+    mean: u64,
+    /// Mutators so far, each of which has points of its own.
+    mutators: u64,
+    sampler: Arc<dyn AllocationSampler>,
 }
 
 /// What the collector thread is asked to do.
@@ -278,6 +289,7 @@ impl Shared {
             threads_are_heard: AtomicBool::new(trace.is_some()),
             trace,
             process: std::process::id().into(),
+            sampling: meeting::Mutex::default(),
             defect,
             stack_bound: if defect == Some(Defect::TinyMarkStack) { 8 } else { 4 << 20 },
         })
@@ -508,7 +520,15 @@ impl Collector {
         );
         let count_polls = matches!(self.shared().config.zeal(), Zeal::Safepoint(_));
         let party = self.shared().rendezvous.join(roots, count_polls);
-        let mutator = Mutator::new(self.clone(), party);
+        let sampler = self.shared().sampling.lock().as_mut().map(|sampling| {
+            // SAFETY: this is the mutator's thread, outside its safepoints.
+            let locals = unsafe { party.locals() };
+            locals.tracked.sample(sampling.mean, 2 * sampling.mutators);
+            locals.leaf.sample(sampling.mean, 2 * sampling.mutators + 1);
+            sampling.mutators += 1;
+            sampling.sampler.clone()
+        });
+        let mutator = Mutator::new(self.clone(), party, sampler);
         self.shared().listen_to_threads(|listener| listener.mutator_attached());
         mutator
     }
@@ -531,6 +551,12 @@ impl Collector {
             shared.threads_are_heard.store(true, Ordering::Relaxed);
         }
         shared.listeners.lock().push(listener);
+    }
+
+    /// Tells `sampler` of about one allocation in `mean` bytes of the mutators that attach from now on: of those in which certain bytes lie, with the
+    /// distances of a Poisson process ([`crate::heap::sampling`]).
+    pub fn sample_allocations(&self, mean: u64, sampler: Arc<dyn AllocationSampler>) {
+        *self.shared().sampling.lock() = Some(Sampling { mean, mutators: 0, sampler });
     }
 
     /// The card table that stores into existing objects must mark: only under `mechanism=cards`, or with `oracle`.

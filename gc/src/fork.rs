@@ -84,12 +84,13 @@ impl Mutator {
         let globals = shared.globals.lock();
         let listeners = shared.listeners.lock();
         let stats = shared.stats.lock();
+        let sampling = shared.sampling.lock();
         let trace = shared.trace.as_ref().map(|trace| trace.lock());
 
         // SAFETY: every lock of the heap is free or ours, and no thread of it is in the middle of anything; the rest is the caller's word.
         let child = unsafe { shared.heap.mapping.kernel().fork() };
 
-        drop((control, handed_over, globals, listeners, stats, trace));
+        drop((control, handed_over, globals, listeners, stats, sampling, trace));
         let forked = match child {
             Err(error) => Err(ForkError::Fork(error)),
             Ok(0) => {

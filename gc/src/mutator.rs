@@ -14,7 +14,7 @@ use crate::config::Zeal;
 use crate::cycle::rendezvous::Party;
 use crate::heap::Exhausted;
 use crate::model::Space;
-use crate::telemetry::{MutatorStop, Reason, StallCause, StopCause};
+use crate::telemetry::{AllocationSampler, MutatorStop, Reason, StallCause, StopCause};
 
 /// There is no room for `requested` bytes, and a collection of everything unreachable, where the heap is one that collects, made none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -57,12 +57,14 @@ pub struct Mutator {
     exhausted: std::cell::Cell<Option<Space>>,
     /// Bytes of the allocation that was exhausted last.
     wanted: std::cell::Cell<usize>,
+    /// Hears of samples of what it allocates.
+    sampler: Option<Arc<dyn AllocationSampler>>,
     /// Bound to its thread: not Send, not Sync.
     _thread: PhantomData<*mut ()>,
 }
 
 impl Mutator {
-    pub(crate) fn new(collector: Collector, party: Arc<Party>) -> Mutator {
+    pub(crate) fn new(collector: Collector, party: Arc<Party>, sampler: Option<Arc<dyn AllocationSampler>>) -> Mutator {
         Mutator {
             party,
             collector,
@@ -72,6 +74,7 @@ impl Mutator {
             failures: 0.into(),
             exhausted: None.into(),
             wanted: 0.into(),
+            sampler,
             _thread: PhantomData,
         }
     }
@@ -120,7 +123,14 @@ impl Mutator {
             Space::Tracked => &mut locals.tracked,
             Space::Leaf => &mut locals.leaf,
         };
-        let result = local.refill_and_alloc(&shared.heap, shared.barrier(), bytes);
+        let mut sample = None;
+        let result = match self.sampler {
+            None => local.refill_and_alloc(&shared.heap, shared.barrier(), bytes),
+            Some(_) => local.alloc_counted(&shared.heap, shared.barrier(), bytes).map(|(addr, bytes)| {
+                sample = bytes;
+                addr
+            }),
+        };
         let taken = locals.tracked.taken() + locals.leaf.taken();
         let new = taken.saturating_sub(self.reported.get());
         if new >= REPORT_BYTES {
@@ -137,6 +147,9 @@ impl Mutator {
             && self.refills.get().is_multiple_of(every)
         {
             shared.request(Reason::Zeal, false);
+        }
+        if let (Some(sampler), Some(bytes)) = (&self.sampler, sample) {
+            sampler.sampled(bytes);
         }
         match result {
             Ok(addr) => {

@@ -8,10 +8,13 @@
 //! 3. [`Stats`] adds the reports up over the life of a heap, and a [`Summary`] is its state at one moment, as one line
 //!    of JSON: what a benchmark reads.
 //!
+//! Beside them, an [`AllocationSampler`] hears of one allocation in so many bytes: what a profile of allocation sites is made of.
+//!
 //! Nothing here is called from an allocation that finds room, a safepoint that finds nothing to do, or a write fault.
 
 mod events;
 mod report;
+mod sampling;
 mod stats;
 mod summary;
 mod trace;
@@ -20,6 +23,7 @@ pub use events::{
     CycleKind, CycleStart, EventListener, HeapCreated, MutatorStop, Reason, Round, StallCause, StopCause,
 };
 pub use report::{CycleReport, Phases};
+pub use sampling::AllocationSampler;
 pub use stats::Stats;
 pub use summary::{Distribution, Summary};
 pub(crate) use trace::Trace;
