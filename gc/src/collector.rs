@@ -102,7 +102,7 @@ pub struct Shared {
     pub(crate) globals: meeting::Mutex<Vec<Arc<dyn RootSource>>>,
     pub(crate) listeners: meeting::Mutex<Vec<Arc<dyn EventListener>>>,
     /// One of them hears what single threads do. A flag that orders nothing: who sees it late is heard late.
-    threads_are_heard: AtomicBool,
+    threads_are_heard: std::sync::atomic::AtomicBool,
     /// The listener that writes the timeline, which a fork must know.
     pub(crate) trace: Option<Arc<Trace>>,
     /// The process whose threads collect: not that of a child that was forked without telling.
@@ -286,7 +286,7 @@ impl Shared {
             handed_over: meeting::Mutex::default(),
             globals: meeting::Mutex::default(),
             listeners: meeting::Mutex::new(listeners),
-            threads_are_heard: AtomicBool::new(trace.is_some()),
+            threads_are_heard: std::sync::atomic::AtomicBool::new(trace.is_some()),
             trace,
             process: std::process::id().into(),
             sampling: meeting::Mutex::default(),

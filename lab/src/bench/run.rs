@@ -24,6 +24,7 @@ use super::measure::cpu::{Cpu, Usage};
 use super::measure::quantiles::histogram;
 use super::meeting::{GivenUp, Meeting};
 use super::parameter::Values;
+use super::profile::{self, Recording};
 use super::result;
 use super::worker::{Failure, GAVE_UP, Notes, Run, Worker};
 use super::workloads::{Live, Workload};
@@ -43,6 +44,8 @@ pub struct Request {
     pub multiplier: Option<f64>,
     /// Collector configuration, on top of the environment's.
     pub gc: String,
+    /// A profile of the places that allocate, if somebody wants one.
+    pub profile: Option<profile::Request>,
 }
 
 /// A run that is over.
@@ -130,6 +133,7 @@ fn execute(request: &Request) -> Result<Finished, Failure> {
     let live = workload.live(&request.values, threads as u64);
     let config = configuration(request, live)?;
     let heap = Heap::new(&config)?;
+    let recording = request.profile.as_ref().map(|wanted| Recording::start(wanted, &heap)).transpose()?;
     let run = Run {
         values: request.values.clone(),
         threads,
@@ -162,6 +166,7 @@ fn execute(request: &Request) -> Result<Finished, Failure> {
     }
     let notes: Vec<Notes> = notes.into_iter().filter_map(Result::ok).collect();
     let observed = observed.map_err(|GivenUp| "the workload ended before its work did")?;
+    recording.map_or(Ok(()), Recording::finish)?;
 
     let mut steps = histogram();
     for note in &notes {
