@@ -170,6 +170,23 @@ fn the_limit_is_the_multiple_of_what_lives_unless_somebody_says_otherwise() {
     assert!((own * 40_000.0 * 96.0 / f64::from(96 << 20) - 1.0).abs() < 0.01, "{own}");
 }
 
+/// Every workload, with memory enough: what is left of a run when nothing is collected is the baseline of overheads.
+#[test]
+fn under_none_nothing_is_collected_and_the_limit_is_not_a_multiple_of_what_lives() {
+    for (workload, arguments) in SMALL {
+        let result = result(workload, arguments, "mechanism=none");
+        assert_eq!(result["heap"]["limit_bytes"], Value::Null, "{workload}: the limit is the machine's");
+        // But where cycles are what the workload does.
+        if workload != "mark" {
+            assert_eq!(
+                (&result["gc"]["cycles"], &result["gc"]["pause_us"]["count"]),
+                (&0.into(), &0.into()),
+                "{workload}"
+            );
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_asked_is_refused_with_the_reason() {
     for (arguments, reason) in [
