@@ -3,9 +3,12 @@
 //! `pagemark bench` runs one of a dozen workloads and says what it cost whom: time, processors, stalls, memory. Beside them it prints a
 //! control thread's stalls in the same run: on a shared machine a worst case means something only beside the machine's own.
 //!
+//! `pagemark barriers` measures the mechanisms alone, a page at a time, against the system calls they are made of.
+//!
 //! `pagemark stress` runs random programs on it and compares the whole heap with what it must hold. `pagemark semantics` finds out what the kernel does
 //! with write protection; `pagemark doctor` says what that means for a heap on this machine.
 
+mod barriers;
 mod bench;
 mod doctor;
 mod semantics;
@@ -31,6 +34,8 @@ enum Command {
     /// Run a workload and print what it measured, as one JSON object
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Measure what each mechanism costs for a dirtied page, an armed page and a scan, against the bare system calls
+    Barriers(barriers::Arguments),
     /// Run random programs of heap operations and compare the heap, word for word, with what it must hold
     Stress(stress::Arguments),
     /// Say which mechanisms work here, what they cost, and what would help; exits with 0 if heaps mark concurrently, 1 if only with
@@ -43,6 +48,7 @@ enum Command {
 fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let (result, right) = match arguments.command {
         Command::Bench(bench) => bench::run(&bench).map_err(|failure| -> Box<dyn std::error::Error> { failure })?,
+        Command::Barriers(arguments) => return barriers::run(&arguments),
         Command::Stress(arguments) => stress::run(&arguments)?,
         Command::Doctor(arguments) => std::process::exit(doctor::run(&arguments)?),
         Command::Semantics(semantics) => return semantics::run(semantics),

@@ -24,6 +24,8 @@ mod trees;
 mod worker;
 mod workloads;
 
+pub use result::machine;
+
 use clap::{Arg, ArgAction, ArgMatches, FromArgMatches, Subcommand};
 use serde_json::Value;
 

@@ -66,7 +66,7 @@ pub fn of(workload: &dyn Workload, finished: &Finished) -> Value {
 }
 
 /// What of the machine decides about comparisons.
-fn machine() -> Value {
+pub fn machine() -> Value {
     let read = |path: &str| std::fs::read_to_string(path).ok().map(|text| text.trim().to_string());
     json!({
         "kernel": read("/proc/sys/kernel/osrelease"),
