@@ -96,7 +96,7 @@ fn measure(plan: &Plan) -> Result<Value, Failure> {
     let start = Instant::now();
     let order = order(plan.pages);
     let crews = (1..=plan.threads).map(Crew::new).collect::<Result<Vec<_>, _>>()?;
-    let steps = plan.rounds * Backing::ALL.len() * (MECHANISMS.len() + 1) * plan.threads;
+    let steps = plan.rounds * Backing::ALL.len() * (MECHANISMS.len() + 1);
     let bar = ProgressBar::new(steps as u64);
     if !std::io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
@@ -108,13 +108,18 @@ fn measure(plan: &Plan) -> Result<Value, Failure> {
             for mechanism in 0..MECHANISMS.len() {
                 bar.set_message(format!("{} {}", MECHANISMS[mechanism], Backing::ALL[backing]));
                 if !table.is_refused(mechanism, backing)
-                    && let Err(failure) = compare(&mut table, mechanism, backing, &order, &crews, &bar)
+                    && let Err(failure) = compare(&mut table, mechanism, backing, &order, &crews)
                 {
                     table.refuse(mechanism, backing, failure.to_string());
                 }
+                bar.inc(1);
             }
             bar.set_message(format!("controls {}", Backing::ALL[backing]));
-            controls(&mut table, backing, &order, &crews, &bar)?;
+            // Where nothing works, such as a memfd, the reason is there already, once for each mechanism.
+            if (0..MECHANISMS.len()).any(|mechanism| !table.is_refused(mechanism, backing)) {
+                controls(&mut table, backing, &order, &crews)?;
+            }
+            bar.inc(1);
         }
     }
     bar.finish_and_clear();
@@ -164,7 +169,6 @@ fn compare(
     backing: usize,
     order: &[usize],
     crews: &[Crew],
-    bar: &ProgressBar,
 ) -> Result<(), Failure> {
     let (mapping, pages) = map(backing, order)?;
     let ours = Ours::open(MECHANISMS[mechanism], &mapping).map_err(reason)?;
@@ -177,7 +181,6 @@ fn compare(
         // Opened anew each time: a bare program that works by signals takes the handler from the collector's as long as it is there.
         let bare = bare::open(MECHANISMS[mechanism], &bare_mapping)?;
         table.add(mechanism, backing, crew.size(), Who::Bare, round::measure(&*bare, &bare_pages, crew)?);
-        bar.inc(1);
     }
     Ok(())
 }
@@ -191,20 +194,13 @@ fn reason(error: BarrierError) -> Failure {
 }
 
 /// Writes that no barrier has a part in.
-fn controls(
-    table: &mut Table,
-    backing: usize,
-    order: &[usize],
-    crews: &[Crew],
-    bar: &ProgressBar,
-) -> Result<(), Failure> {
+fn controls(table: &mut Table, backing: usize, order: &[usize], crews: &[Crew]) -> Result<(), Failure> {
     let (mapping, pages) = map(backing, order)?;
     for crew in crews {
         let touch = crew.write(&ascending(&mapping), 0..pages.len(), false);
         let write = crew.write(&pages, 0..(pages.len() / round::FIRST_WRITE).max(crew.size()), false);
         table.add_controls(backing, crew.size(), [write, touch]);
         mapping.release(mapping.range())?;
-        bar.inc(1);
     }
     Ok(())
 }
