@@ -13,13 +13,9 @@ use pages::{PAGES, Tracked, each_takes};
 
 fn arm(criterion: &mut Criterion) {
     Tracked::each(|name, tracked| {
-        let before = || {
-            tracked.disarm();
-            tracked.write(1);
-        };
         let work = || assert_eq!(tracked.take_and_arm(), PAGES);
         criterion.bench_function(&format!("arm/{name}"), |bencher| {
-            bencher.iter_custom(|iterations| each_takes(iterations, PAGES, before, work));
+            bencher.iter_custom(|iterations| each_takes(iterations, PAGES, || tracked.rewrite(), work));
         });
     });
 }

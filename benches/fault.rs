@@ -3,7 +3,7 @@
 //! Every eighth page of 16 MB is written, all of which are armed. The figure is for a page written. Under `async` the kernel resolves the fault, under
 //! `sync` another thread, under `sigbus` and `mprotect` a signal handler on the writing thread.
 //!
-//! `fault/none` is the same writes to memory that nobody tracks: what they cost anyway.
+//! `fault/none` is the same writes where no page is armed: what they cost anyway.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -26,7 +26,7 @@ fn fault(criterion: &mut Criterion) {
         // Once for each backing, and only where there is something to compare with.
         if let Some(backing) = name.strip_prefix("async/") {
             criterion.bench_function(&format!("fault/none/{backing}"), |bencher| {
-                bencher.iter_custom(|iterations| each_takes(iterations, PAGES / STRIDE, || tracked.disarm(), write));
+                bencher.iter_custom(|iterations| each_takes(iterations, PAGES / STRIDE, || tracked.rewrite(), write));
             });
         }
     });

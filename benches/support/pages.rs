@@ -28,7 +28,7 @@ impl Tracked {
                 match barrier::open(mechanism, *backing, std::slice::from_ref(&range), &Kernel::real()) {
                     Ok(opened) => {
                         let tracked = Tracked { barrier: opened.barrier, mapping };
-                        tracked.write(1);
+                        tracked.rewrite();
                         bench(&format!("{mechanism}/{backing}"), &tracked);
                     }
                     Err(error) => eprintln!("left out: {error}"),
@@ -49,9 +49,10 @@ impl Tracked {
         }
     }
 
-    /// Makes all pages writable.
-    pub fn disarm(&self) {
+    /// Makes all pages writable, and writes to each.
+    pub fn rewrite(&self) {
         self.barrier.disarm(self.range()).expect("it can be made writable");
+        self.write(1);
     }
 
     /// What a cycle does at its start and in each round: finds the written pages and arms them. How many they were.
