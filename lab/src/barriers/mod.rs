@@ -104,9 +104,9 @@ fn measure(plan: &Plan) -> Result<Value, Failure> {
     bar.set_style(ProgressStyle::with_template("{elapsed_precise} {bar:30} {pos}/{len} {msg}")?);
     let mut table = Table::default();
     for _ in 0..plan.rounds {
-        for backing in 0..Backing::ALL.len() {
-            for mechanism in 0..MECHANISMS.len() {
-                bar.set_message(format!("{} {}", MECHANISMS[mechanism], Backing::ALL[backing]));
+        for (backing, memory) in Backing::ALL.iter().enumerate() {
+            for (mechanism, name) in MECHANISMS.iter().enumerate() {
+                bar.set_message(format!("{name} {memory}"));
                 if !table.is_refused(mechanism, backing)
                     && let Err(failure) = compare(&mut table, mechanism, backing, &order, &crews)
                 {
@@ -114,7 +114,7 @@ fn measure(plan: &Plan) -> Result<Value, Failure> {
                 }
                 bar.inc(1);
             }
-            bar.set_message(format!("controls {}", Backing::ALL[backing]));
+            bar.set_message(format!("controls {memory}"));
             // Where nothing works, such as a memfd, the reason is there already, once for each mechanism.
             if (0..MECHANISMS.len()).any(|mechanism| !table.is_refused(mechanism, backing)) {
                 controls(&mut table, backing, &order, &crews)?;
