@@ -94,17 +94,17 @@ mod tests {
         let written = Written::new(BASE..BASE + 200 * PAGE);
         let take = || {
             let runs = RefCell::new(Vec::new());
-            let pages = |run: Range<usize>| (run.start - BASE) / PAGE..(run.end - BASE) / PAGE;
+            let pages = |run: Range<usize>| ((run.start - BASE) / PAGE, (run.end - BASE) / PAGE);
             let found = written.take(|run| {
                 runs.borrow_mut().push(pages(run));
                 Ok(())
             });
             (found.expect("nothing fails"), runs.into_inner())
         };
-        assert_eq!(take(), (200, vec![0..200]));
+        assert_eq!(take(), (200, vec![(0, 200)]));
         assert_eq!(take(), (0, Vec::new()));
         [0, 5, 63, 64, 65, 199].into_iter().for_each(|page| written.set(BASE + page * PAGE));
-        assert_eq!(take(), (6, vec![0..1, 5..6, 63..66, 199..200]));
+        assert_eq!(take(), (6, vec![(0, 1), (5, 6), (63, 66), (199, 200)]));
         written.set_all();
         written.clear_all();
         assert_eq!(take(), (0, Vec::new()));
