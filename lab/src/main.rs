@@ -3,11 +3,14 @@
 //! `pagemark bench` runs one of a dozen workloads and says what it cost whom: time, processors, stalls, memory. Beside them it prints a
 //! control thread's stalls in the same run: on a shared machine a worst case means something only beside the machine's own.
 //!
+//! `pagemark report` makes tables and pictures of what `pagemark compare` measured.
+//!
 //! `pagemark stress` runs random programs on it and compares the whole heap with what it must hold. `pagemark semantics` finds out what the kernel does
 //! with write protection; `pagemark doctor` says what that means for a heap on this machine.
 
 mod bench;
 mod doctor;
+mod report;
 mod semantics;
 mod stress;
 
@@ -31,6 +34,8 @@ enum Command {
     /// Run a workload and print what it measured, as one JSON object
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Make a report, HTML and Markdown, of what `pagemark compare` measured
+    Report(report::Arguments),
     /// Run random programs of heap operations and compare the heap, word for word, with what it must hold
     Stress(stress::Arguments),
     /// Say which mechanisms work here, what they cost, and what would help; exits with 0 if heaps mark concurrently, 1 if only with
@@ -45,6 +50,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         Command::Bench(bench) => bench::run(&bench).map_err(|failure| -> Box<dyn std::error::Error> { failure })?,
         Command::Stress(arguments) => stress::run(&arguments)?,
         Command::Doctor(arguments) => std::process::exit(doctor::run(&arguments)?),
+        Command::Report(arguments) => return report::run(&arguments),
         Command::Semantics(semantics) => return semantics::run(semantics),
     };
     writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&result)?)?;
