@@ -52,13 +52,13 @@ impl Bounds {
             let stopped: f64 = stalls.iter().flatten().map(|total| total.total_ms).sum();
             Some(measured.elapsed_s - stopped / 1e3 / run.threads())
         });
-        let cpu = least(workload, |_, measured| Some(measured.cpu.total_s - measured.cpu.collector_s?));
+        let cpu = least(workload, |_, measured| Some(measured.cpu.total_s? - measured.cpu.collector_s?));
         let over = |cost: Option<f64>, baseline: &Option<Baseline>| Some(cost? / baseline.as_ref()?.seconds);
         let rows: Vec<Overhead> = ours(&workload.main)
             .map(|cell| Overhead {
                 label: cell.label.clone(),
                 wall: over(cell.median(|measured| Some(measured.elapsed_s)), &wall),
-                cpu: over(cell.median(|measured| Some(measured.cpu.total_s)), &cpu),
+                cpu: over(cell.median(|measured| measured.cpu.total_s), &cpu),
             })
             .filter(|row| row.wall.is_some() || row.cpu.is_some())
             .collect();

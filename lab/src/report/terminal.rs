@@ -48,7 +48,7 @@ fn line(out: &mut impl Write, cell: &Cell) -> io::Result<()> {
         "  {:<22}{:>10}{:>10}{:>12}{:>12}{:>12}{:>6}{failed}",
         cell.label,
         text(cell.median(|measured| Some(measured.elapsed_s))),
-        text(cell.median(|measured| Some(measured.cpu.total_s))),
+        text(cell.median(|measured| measured.cpu.total_s)),
         text(cell.median(|measured| Some(measured.steps.max_ms))),
         text(cell.median(|measured| Some(measured.control?.max_ms))),
         text(cell.median(|measured| measured.memory.peak_bytes.map(megabytes))),

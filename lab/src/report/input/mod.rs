@@ -40,6 +40,9 @@ pub struct Results {
     pub contestants: Vec<Contestant>,
     /// Each run, in the order in which they were made.
     pub runs: Vec<Run>,
+    /// What was asked for and not run, with the reason.
+    #[serde(default)]
+    pub left_out: Vec<String>,
     /// What `pagemark barriers` printed.
     pub barriers: Option<Barriers>,
     /// One cycle, event by event.
@@ -165,7 +168,7 @@ pub struct Pauses {
 #[derive(Debug, Deserialize)]
 pub struct Cpu {
     /// All of it.
-    pub total_s: f64,
+    pub total_s: Option<f64>,
     /// In the kernel, whoever it was.
     pub kernel_s: Option<f64>,
     /// The mutators', in the program and in the kernel.

@@ -19,10 +19,9 @@ pub fn section(context: &Context, workload: &Workload) -> Result<Section, Fault>
         section.say("It was run with one size of heap only: there is no curve.");
         return Ok(section);
     }
-    for (title, of) in [
-        ("time, s", (|measured| Some(measured.elapsed_s)) as Metric),
-        ("CPU, s", |measured| Some(measured.cpu.total_s)),
-    ] {
+    for (title, of) in
+        [("time, s", (|measured| Some(measured.elapsed_s)) as Metric), ("CPU, s", |measured| measured.cpu.total_s)]
+    {
         let lines = lines(workload, of);
         if lines.is_empty() {
             section.say("No contestant ran with two sizes of heap.");

@@ -29,6 +29,10 @@ fn what(results: &Results) -> Section {
     ];
     items.extend(machine(&results.machine));
     section.blocks.push(Block::List(items));
+    if !results.left_out.is_empty() {
+        section.say("Left out:");
+        section.blocks.push(Block::List(results.left_out.iter().map(|text| code(text)).collect()));
+    }
     section.say(
         "Numbers are medians over the runs of a configuration; what stands with them is their spread, from the least to the most. Configurations were \
          interleaved, so that whatever the machine did fell on all of them. A worst case means something only beside that of the control thread, which only \
@@ -52,8 +56,8 @@ fn machine(machine: &Machine) -> Vec<String> {
         format!("Memory: {memory}"),
         format!("Kernel: {}; distribution: {}", known(&machine.kernel), known(&machine.distribution)),
         format!(
-            "Transparent huge pages: {} (the same for everybody; memory that is tracked has none)",
-            machine.huge_pages.as_deref().map_or_else(|| "unknown".into(), code)
+            "Transparent huge pages: {} (memory that is tracked page by page has none in any case)",
+            known(&machine.huge_pages)
         ),
     ]
 }

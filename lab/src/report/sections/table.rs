@@ -13,7 +13,7 @@ type Column = (&'static str, Metric);
 
 const COLUMNS: [Column; 14] = [
     ("time, s", |measured| Some(measured.elapsed_s)),
-    ("CPU, s", |measured| Some(measured.cpu.total_s)),
+    ("CPU, s", |measured| measured.cpu.total_s),
     ("CPU of mutators, s", |measured| measured.cpu.mutator_s),
     ("CPU of collector, s", |measured| measured.cpu.collector_s),
     ("CPU in kernel, s", |measured| measured.cpu.kernel_s),

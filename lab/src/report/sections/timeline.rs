@@ -80,6 +80,16 @@ struct Trace {
     end: f64,
 }
 
+/// A thread of the trace.
+struct Thread {
+    /// Process and thread.
+    key: String,
+    /// How it is called.
+    name: String,
+    /// Where the trace wants it; last, if it does not say.
+    order: f64,
+}
+
 /// Something that lasted: from, to, name, what else is known of it.
 type Lasting = (f64, f64, String, String);
 
@@ -92,7 +102,7 @@ impl Trace {
         let last = ends.fold(0.0, f64::max);
         let since = |at: f64| (at - first) / 1e3;
         let end = since(last).max(1e-3);
-        let mut threads: Vec<(String, String)> = Vec::new();
+        let mut threads: Vec<Thread> = Vec::new();
         let mut spans: BTreeMap<String, Vec<Lasting>> = BTreeMap::new();
         let mut open: BTreeMap<String, Vec<(f64, String, String)>> = BTreeMap::new();
         let mut counters: Vec<Counter> = Vec::new();
@@ -100,26 +110,27 @@ impl Trace {
             let thread = format!("{} {}", event["pid"], event["tid"]);
             let name = event["name"].as_str().unwrap_or("").to_string();
             if event["ph"] == "M" {
-                if name == "thread_name"
-                    && let Some(called) = event["args"]["name"].as_str()
-                {
-                    name_thread(&mut threads, &thread, called);
+                let known = know_thread(&mut threads, thread, event);
+                match name.as_str() {
+                    "thread_name" => known.name = event["args"]["name"].as_str().unwrap_or(&known.name).to_string(),
+                    "thread_sort_index" => known.order = event["args"]["sort_index"].as_f64().unwrap_or(known.order),
+                    _ => {}
                 }
                 continue;
             }
             let Some(at) = microseconds(event, "ts").map(since) else { continue };
             match event["ph"].as_str() {
                 Some("X") => {
-                    know_thread(&mut threads, &thread, event);
+                    know_thread(&mut threads, thread.clone(), event);
                     let long = microseconds(event, "dur").unwrap_or(0.0) / 1e3;
                     spans.entry(thread).or_default().push((at, at + long, name, details(event)));
                 }
                 Some("B") => {
-                    know_thread(&mut threads, &thread, event);
+                    know_thread(&mut threads, thread.clone(), event);
                     open.entry(thread).or_default().push((at, name, details(event)));
                 }
                 Some("E") => {
-                    know_thread(&mut threads, &thread, event);
+                    know_thread(&mut threads, thread.clone(), event);
                     let begun = open.entry(thread.clone()).or_default().pop();
                     let (from, name, known) = begun.unwrap_or((0.0, name, String::new()));
                     let known = if known.is_empty() { details(event) } else { known };
@@ -136,12 +147,10 @@ impl Trace {
                 .extend(left.into_iter().map(|(from, name, known)| (from, end, name, known)));
         }
         let mut names = Vec::new();
-        let lanes = threads
-            .into_iter()
-            .filter_map(|(thread, called)| {
-                Some(Lane { name: called, spans: nested(spans.remove(&thread)?, &mut names) })
-            })
-            .collect();
+        threads.sort_by(|a, b| a.order.total_cmp(&b.order));
+        let lane =
+            |thread: Thread| Some(Lane { spans: nested(spans.remove(&thread.key)?, &mut names), name: thread.name });
+        let lanes = threads.into_iter().filter_map(lane).collect();
         Trace { lanes, counters, names, end }
     }
 
@@ -159,19 +168,13 @@ impl Trace {
     }
 }
 
-/// Notes how a thread is called, also if it is known by its number already.
-fn name_thread(threads: &mut Vec<(String, String)>, thread: &str, called: &str) {
-    match threads.iter_mut().find(|(known, _)| known == thread) {
-        Some(known) => known.1 = called.to_string(),
-        None => threads.push((thread.to_string(), called.to_string())),
-    }
-}
-
-/// Notes a thread that may have no name.
-fn know_thread(threads: &mut Vec<(String, String)>, thread: &str, event: &Value) {
-    if threads.iter().all(|(known, _)| known != thread) {
-        threads.push((thread.to_string(), format!("thread {}", event["tid"])));
-    }
+/// The thread of an event, which is new if it is not known.
+fn know_thread<'a>(threads: &'a mut Vec<Thread>, key: String, event: &Value) -> &'a mut Thread {
+    let index = threads.iter().position(|thread| thread.key == key).unwrap_or_else(|| {
+        threads.push(Thread { key, name: format!("thread {}", event["tid"]), order: f64::MAX });
+        threads.len() - 1
+    });
+    &mut threads[index]
 }
 
 /// A counter event has one value for each of its series.
