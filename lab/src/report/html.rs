@@ -60,7 +60,7 @@ fn rows(table: &Table) -> String {
 }
 
 fn cell(entry: &Entry) -> String {
-    let spread = entry.spread.as_ref().map(|spread| format!("<small>{}</small>", inline(spread)));
+    let spread = entry.spread.as_ref().map(|spread| format!("<small>{}</small>", inline(spread).replace("; ", "<br>")));
     inline(&entry.text) + &spread.unwrap_or_default()
 }
 

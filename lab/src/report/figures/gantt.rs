@@ -24,6 +24,8 @@ pub struct Span {
     pub name: String,
     /// Its colour.
     pub ink: Ink,
+    /// Whether it is drawn empty: there are more kinds than colours.
+    pub open: bool,
 }
 
 /// What one thread did.
@@ -68,8 +70,12 @@ pub fn draw(about: &str, end: f64, lanes: &[Lane], counters: &[Counter]) -> Resu
                 let from = across(span.from);
                 let to = across(span.to).max(from + 1);
                 let row = top + span.depth as i32 * ROW;
-                rectangle(area, (from, row + 1), (to, row + ROW - 1), span.ink, 0.32)?;
+                rectangle(area, (from, row + 1), (to, row + ROW - 1), span.ink, if span.open { 0.06 } else { 0.32 })?;
                 line(area, &[(from, row + 1), (from, row + ROW - 1)], span.ink, 0, 2)?;
+                if span.open {
+                    let (upper, lower) = (row + 1, row + ROW - 2);
+                    line(area, &[(from, upper), (to, upper), (to, lower), (from, lower)], span.ink, 0, 1)?;
+                }
                 if width_of(&span.name) + 8 < to - from {
                     write_text(area, &span.name, (from + 5, row + ROW / 2), Ink::Text, HPos::Left)?;
                 }
@@ -86,7 +92,7 @@ pub fn draw(about: &str, end: f64, lanes: &[Lane], counters: &[Counter]) -> Resu
             write_text(area, &counter.name, (left - 4, top + COUNTER / 2 - 8), Ink::Text, HPos::Right)?;
             write_text(
                 area,
-                &format!("≤ {}", short(most)),
+                &format!("≤ {}", counted(&counter.name, most)),
                 (left - 4, top + COUNTER / 2 + 7),
                 Ink::Faint,
                 HPos::Right,
@@ -102,4 +108,13 @@ pub fn draw(about: &str, end: f64, lanes: &[Lane], counters: &[Counter]) -> Resu
         }
         Ok(())
     })
+}
+
+/// Bytes are too many to read.
+fn counted(name: &str, value: f64) -> String {
+    if name.contains("bytes") {
+        format!("{} MB", short(crate::report::numbers::megabytes(value)))
+    } else {
+        short(value)
+    }
 }

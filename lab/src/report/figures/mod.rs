@@ -110,7 +110,7 @@ fn letters(ink: Ink) -> TextStyle<'static> {
 
 /// About how wide a text is.
 fn width_of(text: &str) -> i32 {
-    (text.chars().count() as f64 * LETTER * 0.56).ceil() as i32
+    (text.chars().count() as f64 * LETTER * 0.6).ceil() as i32
 }
 
 fn write_text(area: &Area, text: &str, at: Pixel, ink: Ink, horizontal: HPos) -> Result<(), Fault> {

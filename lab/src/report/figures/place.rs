@@ -8,7 +8,8 @@
 pub struct Rect(pub i32, pub i32, pub i32, pub i32);
 
 impl Rect {
-    fn shared(&self, other: &Rect) -> i32 {
+    /// The area that both cover.
+    pub fn shared(&self, other: &Rect) -> i32 {
         let width = self.2.min(other.2) - self.0.max(other.0);
         let height = self.3.min(other.3) - self.1.max(other.1);
         width.max(0) * height.max(0)

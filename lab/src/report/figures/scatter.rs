@@ -15,6 +15,9 @@ const LEFT: u32 = 58;
 /// Height of a name.
 const HEIGHT: i32 = 15;
 
+/// What the dashed line is.
+const MACHINE: &str = "the machine itself: a thread that only sleeps";
+
 /// One contestant.
 pub struct Point {
     /// Its name.
@@ -39,12 +42,11 @@ pub fn draw(about: &str, points: &[Point], machine_ms: Option<f64>) -> Result<St
         let chart = axes(area, (x, "steps a second"), (y, "worst step, ms (log)"), LEFT)?;
         let (width, height) = (SIZE.0 as i32, SIZE.1 as i32);
         let mut obstacles = Vec::new();
+        let mut machine_level = None;
         if let Some(machine) = machine_ms {
             let (_, level) = chart.backend_coord(&(0.0, y_axis.clamp(machine)));
             line(area, &[(LEFT as i32 + 2, level), (width - 14, level)], Ink::Faint, 1, 1)?;
-            let text = "the machine itself: worst of a thread that only sleeps";
-            write_text(area, text, (LEFT as i32 + 8, level - 9), Ink::Faint, HPos::Left)?;
-            obstacles.push(Rect(LEFT as i32 + 8, level - 17, LEFT as i32 + 8 + width_of(text), level - 1));
+            machine_level = Some(level);
         }
         let pixel = |rate: f64, ms: f64| chart.backend_coord(&(rate, y_axis.clamp(ms)));
         for point in points {
@@ -53,6 +55,18 @@ pub fn draw(about: &str, points: &[Point], machine_ms: Option<f64>) -> Result<St
             line(area, &[(bottom.0 - 3, bottom.1), (bottom.0 + 3, bottom.1)], point.look.ink, 0, 1)?;
             obstacles.push(Rect(top.0 - 5, top.1 - 5, top.0 + 6, top.1 + 6));
             obstacles.push(Rect(bottom.0 - 1, top.1.min(bottom.1), bottom.0 + 2, top.1.max(bottom.1)));
+        }
+        if let Some(level) = machine_level {
+            // Along the line, above or below it, wherever it covers least.
+            let wide = width_of(MACHINE);
+            let places = (LEFT as i32 + 8..=width - 18 - wide)
+                .step_by(12)
+                .flat_map(|left| [level - 9, level + 9].map(|middle| Rect(left, middle - 7, left + wide, middle + 7)));
+            let covered = |rect: &Rect| obstacles.iter().map(|other| rect.shared(other)).sum::<i32>();
+            if let Some(rect) = places.min_by_key(covered) {
+                write_text(area, MACHINE, (rect.0, (rect.1 + rect.3) / 2), Ink::Faint, HPos::Left)?;
+                obstacles.push(rect);
+            }
         }
         let names: Vec<_> =
             points.iter().map(|point| (pixel(point.rate, point.worst_ms), width_of(&point.label))).collect();

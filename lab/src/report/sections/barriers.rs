@@ -156,47 +156,48 @@ fn figure(section: &mut Section, barriers: &Barriers, about: &str, places: Place
     Ok(())
 }
 
+/// What a column is about: the collector's, and the bare one beside it.
+type Pair = fn(&Row) -> (Option<Spread>, Option<Spread>);
+
 fn table(section: &mut Section, barriers: &Barriers, what: &str) {
     let rows: Vec<&Row> = barriers.rows.iter().filter(|row| row.what == what).collect();
     let mut threads = distinct(rows.iter().map(|row| row.threads));
     threads.sort_unstable();
-    let titles: Vec<String> =
-        threads.iter().map(|n| if *n == 1 { "1 thread".to_string() } else { format!("{n} threads") }).collect();
-    let mut head: Vec<&str> = vec![""];
-    head.extend(titles.iter().map(String::as_str));
+    let kinds: [(&str, Pair); 2] =
+        [("wall time", |row| (row.ours_ns, row.bare_ns)), ("processor time", |row| (row.ours_cpu_ns, row.bare_cpu_ns))];
+    let columns: Vec<(String, u64, Pair)> = kinds
+        .iter()
+        .flat_map(|(kind, pair)| threads.iter().map(move |n| (format!("{kind}, {}", counted(*n)), *n, *pair)))
+        .collect();
+    let head: Vec<&str> = std::iter::once("").chain(columns.iter().map(|(title, _, _)| title.as_str())).collect();
     let names = distinct(rows.iter().map(|row| (row.mechanism.as_str(), row.backing.as_str())));
-    let mut lines = Vec::new();
-    for (mechanism, backing) in names {
-        for (kind, of) in [
-            ("", (|row| row.ours_ns) as fn(&Row) -> Option<Spread>),
-            (", bare", |row| row.bare_ns),
-            (", processor time", |row| row.ours_cpu_ns),
-            (", processor time, bare", |row| row.bare_cpu_ns),
-        ] {
-            let cell = |n: &u64| {
-                let row =
-                    rows.iter().find(|row| row.mechanism == mechanism && row.backing == backing && row.threads == *n);
-                row.map_or_else(|| Entry::from(UNKNOWN), |row| of(row).map_or_else(|| UNKNOWN.into(), nanoseconds))
-            };
-            let cells: Vec<Entry> = threads.iter().map(cell).collect();
-            if cells.iter().any(|cell| cell.text != UNKNOWN) {
-                lines
-                    .push(std::iter::once(Entry::from(format!("{mechanism}, {backing}{kind}"))).chain(cells).collect());
-            }
-        }
-        let ratio = |n: &u64| {
-            let row =
-                rows.iter().find(|row| row.mechanism == mechanism && row.backing == backing && row.threads == *n)?;
-            Some(row.ours_ns?.median / row.bare_ns?.median).filter(|ratio| ratio.is_finite())
+    let line = |(mechanism, backing): (&str, &str)| -> Vec<Entry> {
+        let cell = |(_, n, pair): &(String, u64, Pair)| {
+            let wanted = |row: &&&Row| row.mechanism == mechanism && row.backing == backing && row.threads == *n;
+            rows.iter().find(wanted).map_or_else(|| Entry::from(UNKNOWN), |row| beside_bare(pair(row)))
         };
-        let ratios: Vec<Option<f64>> = threads.iter().map(ratio).collect();
-        if ratios.iter().any(Option::is_some) {
-            let cells = ratios.into_iter().map(|ratio| Entry::from(ratio.map_or_else(|| UNKNOWN.into(), factor)));
-            lines.push(std::iter::once(Entry::from(format!("{mechanism}, {backing}, by bare"))).chain(cells).collect());
-        }
-    }
-    section.table(&head, lines);
-    section.say(format!("Nanoseconds for a page: median, and its quartiles. Again: {}.", code(&barriers.command)));
+        std::iter::once(Entry::from(format!("{mechanism}, {backing}"))).chain(columns.iter().map(cell)).collect()
+    };
+    section.table(&head, names.into_iter().map(line).collect());
+    section.say(format!(
+        "Nanoseconds for a page: the median and its quartiles; then the median of the bare calls, and the ratio to it. Again: {}.",
+        code(&barriers.command)
+    ));
+}
+
+fn counted(threads: u64) -> String {
+    if threads == 1 { "1 thread".into() } else { format!("{threads} threads") }
+}
+
+/// The collector's cost, and what it is beside the bare one's.
+fn beside_bare((ours, bare): (Option<Spread>, Option<Spread>)) -> Entry {
+    let Some(ours) = ours else { return UNKNOWN.into() };
+    let mut entry = nanoseconds(ours);
+    let ratio = bare.map(|bare| (bare.median, ours.median / bare.median)).filter(|(_, ratio)| ratio.is_finite());
+    let beside =
+        ratio.map_or_else(|| "no bare one".into(), |(bare, ratio)| format!("bare {}, {}", number(bare), factor(ratio)));
+    entry.spread = entry.spread.map(|spread| format!("{spread}; {beside}"));
+    entry
 }
 
 fn nanoseconds(spread: Spread) -> Entry {
@@ -209,8 +210,7 @@ fn controls(sections: &mut Vec<Section>, barriers: &Barriers) {
     }
     let mut section = Section::part("What no barrier has a part in");
     let rows = barriers.controls.iter().map(|control| {
-        let threads =
-            if control.threads == 1 { "1 thread".to_string() } else { format!("{} threads", control.threads) };
+        let threads = counted(control.threads);
         vec![Entry::from(format!("{}, {}, {threads}", control.what, control.backing)), nanoseconds(control.ns)]
     });
     section.table(&["", "ns a page"], rows.collect());

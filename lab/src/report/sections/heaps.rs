@@ -19,9 +19,10 @@ pub fn section(context: &Context, workload: &Workload) -> Result<Section, Fault>
         section.say("It was run with one size of heap only: there is no curve.");
         return Ok(section);
     }
-    for (title, of) in
-        [("time, s", (|measured| Some(measured.elapsed_s)) as Metric), ("CPU, s", |measured| measured.cpu.total_s)]
-    {
+    for (title, what, of) in [
+        ("time, s", "Wall time", (|measured| Some(measured.elapsed_s)) as Metric),
+        ("CPU, s", "Processor time", |measured| measured.cpu.total_s),
+    ] {
         let lines = lines(workload, of);
         if lines.is_empty() {
             section.say("No contestant ran with two sizes of heap.");
@@ -34,7 +35,7 @@ pub fn section(context: &Context, workload: &Workload) -> Result<Section, Fault>
         let y_title = format!("{title} (log)");
         let panels = panels(context, &about, (&x, "heap by what lives (log)"), (&y, &y_title), &lines, true)?;
         section.blocks.push(Block::Figure(Figure {
-            caption: format!("{title}, against the heap's limit as a multiple of what lives. Medians. A line that begins late could not run with less."),
+            caption: format!("{what}, against the heap's limit as a multiple of what lives. Medians. A line that begins late could not run with less."),
             panels,
             command: context.again.clone(),
         }));

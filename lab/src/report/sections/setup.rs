@@ -1,7 +1,7 @@
 //! Where, when, by whom and with what it was measured; who did not run, and which runs failed.
 
 use crate::report::document::{Block, Section, code};
-use crate::report::input::{Contestant, Machine, Results};
+use crate::report::input::{Contestant, Machine, Results, Run};
 use crate::report::numbers::UNKNOWN;
 
 /// Longer texts of failures are cut here: a program that crashes may print pages.
@@ -100,24 +100,30 @@ fn who(results: &Results) -> Section {
 
 fn failures(results: &Results) -> Section {
     let mut section = Section::chapter("Failures");
-    let failed: Vec<String> = results
-        .runs
-        .iter()
-        .filter(|run| run.usable().is_none())
-        .map(|run| {
-            let size = run.multiplier.map_or_else(String::new, |multiplier| format!(" at {multiplier}×"));
-            let error = run.error.as_deref().unwrap_or("no reason was given");
-            let text: String = error.chars().take(LONGEST).collect();
-            let rest = if text.len() < error.len() { " (cut)" } else { "" };
-            format!(
-                "`{}`, `{}`{size}: {}{rest}. Again: {}",
-                run.workload,
-                run.contestant,
-                code(&text),
-                code(&run.command)
-            )
-        })
-        .collect();
+    // A configuration that fails does so in each round, for the same reason.
+    let mut groups: Vec<(Vec<&Run>, &str)> = Vec::new();
+    for run in results.runs.iter().filter(|run| run.usable().is_none()) {
+        let error = run.error.as_deref().unwrap_or("no reason was given");
+        let same = |(runs, known): &&mut (Vec<&Run>, &str)| {
+            let first = runs[0];
+            let name = |run: &Run| (run.workload.clone(), run.contestant.clone());
+            name(first) == name(run) && first.multiplier == run.multiplier && *known == error
+        };
+        match groups.iter_mut().find(same) {
+            Some((runs, _)) => runs.push(run),
+            None => groups.push((vec![run], error)),
+        }
+    }
+    let said = |(runs, error): &(Vec<&Run>, &str)| {
+        let run = runs[0];
+        let size = run.multiplier.map_or_else(String::new, |multiplier| format!(" at {multiplier}×"));
+        let times = if runs.len() > 1 { format!(" ({} times)", runs.len()) } else { String::new() };
+        let text: String = error.chars().take(LONGEST).collect();
+        let rest = if text.len() < error.len() { " (cut)" } else { "" };
+        let (text, command) = (code(&text), code(&run.command));
+        format!("`{}`, `{}`{size}{times}: {text}{rest}. Again: {command}", run.workload, run.contestant)
+    };
+    let failed: Vec<String> = groups.iter().map(said).collect();
     if failed.is_empty() {
         section.say("No run failed.");
     } else {

@@ -21,6 +21,9 @@ const MOST_LANES: usize = 16;
 /// More counters than this would be a page of their own.
 const MOST_COUNTERS: usize = 6;
 
+/// What lasts this share of the picture and lies in nothing is a frame.
+const FRAME: f64 = 0.6;
+
 /// The chapter.
 pub fn section(results: &Results) -> Result<Section, Fault> {
     let mut section = Section::chapter("One cycle");
@@ -38,7 +41,8 @@ pub fn section(results: &Results) -> Result<Section, Fault> {
     let about = format!("One cycle of {}: what each thread did", timeline.workload);
     let svg = gantt::draw(&about, trace.end, lanes, counters)?;
     let legend = trace.names.iter().enumerate().map(|(index, name)| {
-        let look = Look { ink: Ink::Series(index), dash: 0, marker: Marker::Square, width: 2 };
+        let marker = if index < COLOURS { Marker::Square } else { Marker::Box };
+        let look = Look { ink: Ink::Series(index), dash: 0, marker, width: 2 };
         Ok((name.clone(), sample(&look, false)?))
     });
     let cycle = timeline.cycle.map_or_else(|| "A cycle".to_string(), |cycle| format!("Cycle {cycle}"));
@@ -148,8 +152,9 @@ impl Trace {
         }
         let mut names = Vec::new();
         threads.sort_by(|a, b| a.order.total_cmp(&b.order));
-        let lane =
-            |thread: Thread| Some(Lane { spans: nested(spans.remove(&thread.key)?, &mut names), name: thread.name });
+        let lane = |thread: Thread| {
+            Some(Lane { spans: nested(spans.remove(&thread.key)?, end, &mut names), name: thread.name })
+        };
         let lanes = threads.into_iter().filter_map(lane).collect();
         Trace { lanes, counters, names, end }
     }
@@ -204,8 +209,8 @@ fn kind(name: &str) -> &str {
     if kind.is_empty() { name } else { kind }
 }
 
-/// Spans with their depths and colours, in order of time.
-fn nested(mut spans: Vec<Lasting>, names: &mut Vec<String>) -> Vec<Span> {
+/// Spans with their depths and colours, in order of time. What lasts nearly as long as all of it only frames the rest, and has no colour.
+fn nested(mut spans: Vec<Lasting>, end: f64, names: &mut Vec<String>) -> Vec<Span> {
     spans.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
     let mut around: Vec<f64> = Vec::new();
     spans
@@ -215,13 +220,18 @@ fn nested(mut spans: Vec<Lasting>, names: &mut Vec<String>) -> Vec<Span> {
             around.retain(|end| *end > from + 2e-3);
             let depth = around.len();
             around.push(to);
-            let kind = kind(&name).to_string();
-            let index = names.iter().position(|known| *known == kind).unwrap_or_else(|| {
-                names.push(kind);
-                names.len() - 1
-            });
+            let (ink, open) = if depth == 0 && to - from > FRAME * end {
+                (Ink::Faint, false)
+            } else {
+                let kind = kind(&name).to_string();
+                let index = names.iter().position(|known| *known == kind).unwrap_or_else(|| {
+                    names.push(kind);
+                    names.len() - 1
+                });
+                (Ink::Series(index), index >= COLOURS)
+            };
             let name = if known.is_empty() { name } else { format!("{name}: {known}") };
-            Span { from, to, depth, name, ink: Ink::Series(index % COLOURS) }
+            Span { from, to, depth, name, ink, open }
         })
         .collect()
 }
