@@ -56,6 +56,8 @@ fn quantiles(max: f64) -> Value {
 /// What a run measured that took `elapsed` seconds, of which the collector stopped `stopped`, and whose collector used `collector` of `cpu` seconds.
 fn measured(elapsed: f64, stopped: f64, cpu: f64, collector: Option<f64>) -> Value {
     let worst = stopped * 100.0 + 1.0;
+    let window = |ms: u64| json!({ "window_ms": ms, "utilisation": (ms < 100).then_some(0.5) });
+    let windows = [1, 2, 5, 10, 20, 50, 100].map(window);
     let total = |seconds: f64| json!({ "count": 3, "total_ms": seconds * 1e3, "max_ms": seconds * 1e3 });
     json!({
         "setup_s": 0.5, "elapsed_s": elapsed, "check": "17", "steps": quantiles(worst), "steps_per_s": 1000.0 / elapsed,
@@ -69,7 +71,7 @@ fn measured(elapsed: f64, stopped: f64, cpu: f64, collector: Option<f64>) -> Val
             "safepoints": collector.map(|_| total(stopped * 0.75)), "waits": collector.map(|_| total(stopped * 0.25)),
         },
         "mmu": {
-            "seen": [1, 2, 5, 10, 20, 50, 100].map(|ms| json!({ "window_ms": ms, "utilisation": if ms == 100 { Value::Null } else { json!(0.5) } })),
+            "seen": windows,
             "safepoints": null,
         },
         "latency": null, "memory": { "peak_bytes": 64 << 20, "mean_bytes": 32 << 20 },

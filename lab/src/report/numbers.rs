@@ -25,6 +25,17 @@ pub fn short(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
 }
 
+/// Like [`short`], with a unit for thousands and millions where they would be long: for ticks.
+pub fn compact(value: f64) -> String {
+    if value >= 1e6 {
+        format!("{} M", short(value / 1e6))
+    } else if value >= 1e4 {
+        format!("{} k", short(value / 1e3))
+    } else {
+        short(value)
+    }
+}
+
 /// A ratio as a factor.
 pub fn factor(value: f64) -> String {
     format!("×{}", number(value))
@@ -51,6 +62,7 @@ mod tests {
         let written = [0.0, 0.001_234, 0.12, 1.0, 9.999, 12.345, 123.4, 1234.5].map(number);
         assert_eq!(written, ["0", "0.00123", "0.120", "1.00", "10.0", "12.3", "123", "1234"]);
         assert_eq!([0.01, 2.0, 0.5, 100.0].map(short), ["0.01", "2", "0.5", "100"]);
+        assert_eq!([2000.0, 20_000.0, 1.5e6].map(compact), ["2000", "20 k", "1.5 M"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
-use crate::report::numbers::short;
+use crate::report::numbers::compact;
 
 /// Nothing shorter was measured: times are kept to the microsecond, which is this in milliseconds.
 const SMALLEST: f64 = 0.001;
@@ -34,7 +34,7 @@ impl Scale {
             }
         };
         let (from, to) = (round(least, false), round(largest, true));
-        Scale { from, to, log: true, ticks: log_ticks(from, to, most), write: short }
+        Scale { from, to, log: true, ticks: log_ticks(from, to, most), write: compact }
     }
 
     /// The same for times in milliseconds, of which those that were measured as nothing are drawn as the shortest.
@@ -44,7 +44,7 @@ impl Scale {
 
     /// A logarithmic axis between two values, with ticks where somebody says.
     pub fn log_at(from: f64, to: f64, ticks: &[f64]) -> Scale {
-        Scale { from, to, log: true, ticks: ticks.to_vec(), write: short }
+        Scale { from, to, log: true, ticks: ticks.to_vec(), write: compact }
     }
 
     /// A linear axis from `least` to above those values.
@@ -54,7 +54,7 @@ impl Scale {
         let step = step_of(span, most);
         let count = (span * 1.04 / step).ceil() as usize;
         let ticks: Vec<f64> = (0..=count).map(|k| least + k as f64 * step).collect();
-        Scale { from: least, to: least + span * 1.08, log: false, ticks, write: short }.clipped()
+        Scale { from: least, to: least + span * 1.08, log: false, ticks, write: compact }.clipped()
     }
 
     /// A linear axis between two values, with ticks where somebody says.
@@ -141,7 +141,7 @@ impl Ranged for Scale {
 
 impl ValueFormatter<f64> for Scale {
     fn format(value: &f64) -> String {
-        short(*value)
+        compact(*value)
     }
 
     fn format_ext(&self, value: &f64) -> String {

@@ -36,7 +36,7 @@ pub struct Point {
 pub fn draw(about: &str, points: &[Point], machine_ms: Option<f64>) -> Result<String, Fault> {
     let times = points.iter().flat_map(|point| [point.worst_ms, point.p999_ms]).chain(machine_ms);
     let y = Scale::log_ms(times, 12);
-    let x = Scale::linear(0.0, points.iter().map(|point| point.rate), 8).written(thousands);
+    let x = Scale::linear(0.0, points.iter().map(|point| point.rate), 8);
     let y_axis = y.clone();
     picture(SIZE, about, |area| {
         let chart = axes(area, (x, "steps a second"), (y, "worst step, ms (log)"), LEFT)?;
@@ -83,16 +83,4 @@ pub fn draw(about: &str, points: &[Point], machine_ms: Option<f64>) -> Result<St
         }
         Ok(())
     })
-}
-
-/// A number of steps with a unit.
-fn thousands(value: f64) -> String {
-    let short = crate::report::numbers::short;
-    if value >= 1e6 {
-        format!("{} M", short(value / 1e6))
-    } else if value >= 1e4 {
-        format!("{} k", short(value / 1e3))
-    } else {
-        short(value)
-    }
 }
