@@ -5,6 +5,7 @@
 //!
 //! `pagemark compare` runs the same work by each mechanism and by programs in other languages, and writes down what was measured.
 //! `pagemark barriers` measures the mechanisms alone, a page at a time, against the system calls they are made of.
+//! `pagemark report` makes tables and pictures of what `pagemark compare` measured.
 //!
 //! `pagemark stress` runs random programs on it and compares the whole heap with what it must hold. `pagemark semantics` finds out what the kernel does
 //! with write protection; `pagemark doctor` says what that means for a heap on this machine.
@@ -13,6 +14,7 @@ mod barriers;
 mod bench;
 mod compare;
 mod doctor;
+mod report;
 mod semantics;
 mod stress;
 
@@ -40,6 +42,8 @@ enum Command {
     Compare(compare::Arguments),
     /// Measure what each mechanism costs for a dirtied page, an armed page and a scan, against the bare system calls
     Barriers(barriers::Arguments),
+    /// Make a report, HTML and Markdown, of what `pagemark compare` measured
+    Report(report::Arguments),
     /// Run random programs of heap operations and compare the heap, word for word, with what it must hold
     Stress(stress::Arguments),
     /// Say which mechanisms work here, what they cost, and what would help; exits with 0 if heaps mark concurrently, 1 if only with
@@ -56,6 +60,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         Command::Stress(arguments) => stress::run(&arguments)?,
         Command::Compare(arguments) => return compare::run(&arguments),
         Command::Doctor(arguments) => std::process::exit(doctor::run(&arguments)?),
+        Command::Report(arguments) => return report::run(&arguments),
         Command::Semantics(semantics) => return semantics::run(semantics),
     };
     writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&result)?)?;
