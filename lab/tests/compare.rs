@@ -198,12 +198,16 @@ fn what_cannot_be_asked_is_refused_with_the_reason() {
         (["--set", "sice=9"], "no workload that is run has a parameter sice"),
         (["--set", "writes=0"], "allowed is 1 to"),
         (["--curves", "lru"], "lru is not among the workloads"),
-        (["--out", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["--minutes", "1"], "cannot be used with"),
     ] {
-        let mut command = place.command(&[]);
-        let output = command.args(arguments).output().expect("the tool starts");
+        let output = place.command(&arguments).output().expect("the tool starts");
         assert!(!output.status.success() && text(&output).contains(reason), "{arguments:?}: {}", text(&output));
     }
+    // Before anything was measured in vain.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pagemark"));
+    let output = command.args(["compare", "scatter", "--quick", "--out", "/nowhere/at/all"]).output();
+    let output = output.expect("the tool starts");
+    assert!(!output.status.success() && text(&output).contains("/nowhere/at/all: No such file"), "{}", text(&output));
 }
 
 /// A list of paths: `runs[].measured.cpu.total_s`. What a program itself printed has a schema of its own.
