@@ -1,0 +1,1 @@
+pub const WORKLOADS: [(&str, crate::bench::Workload); 0] = [];
