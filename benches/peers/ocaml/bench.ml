@@ -9,12 +9,16 @@ exception Damaged of string
 
 let damaged format = Printf.ksprintf (fun text -> raise (Damaged text)) format
 
-(* --NAME VALUE, for each name. *)
+(* --NAME VALUE, for each name. The first --steps is the file for the log; a second one is a parameter that some workloads have. *)
 let arguments : (string, string) Hashtbl.t = Hashtbl.create 16
+
+let file = "file"
 
 let rec read_arguments = function
   | name :: value :: rest when String.length name > 2 && String.sub name 0 2 = "--" ->
-      Hashtbl.replace arguments (String.sub name 2 (String.length name - 2)) value;
+      let name = String.sub name 2 (String.length name - 2) in
+      let name = if name = "steps" && not (Hashtbl.mem arguments file) then file else name in
+      Hashtbl.replace arguments name value;
       read_arguments rest
   | [] -> ()
   | text :: _ -> failwith (Printf.sprintf "not understood: %s" text)

@@ -28,7 +28,7 @@ let run = function
       if Bench.parameter "threads" <> 1 then failwith "this program has one thread";
       Bench.set_limit ();
       let check = work () in
-      Option.iter Bench.write_steps (Hashtbl.find_opt Bench.arguments "steps");
+      Option.iter Bench.write_steps (Hashtbl.find_opt Bench.arguments Bench.file);
       Bench.print_result workload check
   | [] -> failwith "which workload?"
 

@@ -15,6 +15,9 @@ pub type Failure = Box<dyn std::error::Error>;
 /// A workload.
 pub type Workload = fn(&mut Bench) -> Result<u64, Failure>;
 
+/// Where the log goes, among the arguments.
+const FILE: &str = "file";
+
 /// Processor time of the process.
 #[derive(Clone, Copy, Default)]
 pub struct Usage {
@@ -48,12 +51,13 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Takes `--NAME VALUE`, for each name.
+    /// Takes `--NAME VALUE`, for each name. The first `--steps` is the file for the log; a second one is a parameter that some workloads have.
     pub fn new(mut words: impl Iterator<Item = String>) -> Result<Bench, Failure> {
         let launched = Instant::now();
         let mut arguments = BTreeMap::new();
         while let Some(word) = words.next() {
             let name = word.strip_prefix("--").ok_or_else(|| format!("not understood: {word}"))?;
+            let name = if name == "steps" && !arguments.contains_key(FILE) { FILE } else { name };
             let value = words.next().ok_or_else(|| format!("{word} has no value"))?;
             arguments.insert(name.to_string(), value);
         }
@@ -99,7 +103,7 @@ impl Bench {
 
     /// Writes when each step ended, if somebody wants to know.
     pub fn write_steps(&self) -> std::io::Result<()> {
-        let Some(file) = self.arguments.get("steps") else { return Ok(()) };
+        let Some(file) = self.arguments.get(FILE) else { return Ok(()) };
         let mut out = BufWriter::new(std::fs::File::create(file)?);
         for number in std::iter::once(&(self.ends.len() as u64)).chain(&self.ends) {
             out.write_all(&number.to_le_bytes())?;

@@ -3,7 +3,7 @@
 use gc_arena::barrier::{field, unlock};
 use gc_arena::{Arena, Collect, Gc, Mutation, Rootable, lock::Lock};
 
-use super::{Bench, Failure, buffer};
+use super::{Bench, Failure};
 use crate::fold::Fold;
 
 /// Mutations in a step.
@@ -47,9 +47,7 @@ pub fn run(bench: &mut Bench) -> Result<u64, Failure> {
         let todo = STEP.min(left);
         arena.mutate(|mc, table| {
             for _ in 0..todo {
-                if garbage > 0 {
-                    buffer(mc, garbage, 0);
-                }
+                super::garbage(mc, garbage);
                 let number = random.below(size);
                 turns[number as usize] += 1;
                 let label = Gc::new(mc, Label { vertex: number, turn: turns[number as usize] });

@@ -3,13 +3,13 @@
 use gc_arena::barrier::unlock;
 use gc_arena::{Arena, Collect, Gc, Mutation, Rootable, lock::Lock};
 
-use super::{Bench, Buffer, Failure, buffer};
+use super::{Bench, Failure};
 use crate::fold::Fold;
 
 /// Messages in a request.
 const BATCH: u64 = 32;
 /// Bytes in a body.
-const BODY: u64 = 48;
+const BODY: usize = 48;
 
 type Link<'gc> = Lock<Option<Gc<'gc, Message<'gc>>>>;
 
@@ -17,7 +17,7 @@ type Link<'gc> = Lock<Option<Gc<'gc, Message<'gc>>>>;
 #[collect(no_drop)]
 struct Message<'gc> {
     next: Link<'gc>,
-    body: Buffer<'gc>,
+    body: Gc<'gc, [u8; BODY]>,
     number: u64,
 }
 
@@ -57,7 +57,7 @@ pub fn run(bench: &mut Bench) -> Result<u64, Failure> {
             check(message, expected)?;
             result.add(message.number);
             result.add(u64::from(message.body[0]));
-            result.add(u64::from(message.body[BODY as usize - 1]));
+            result.add(u64::from(message.body[BODY - 1]));
             expected += 1;
             next = message.next.get();
         }
@@ -71,7 +71,7 @@ pub fn run(bench: &mut Bench) -> Result<u64, Failure> {
 }
 
 fn put<'gc>(mc: &Mutation<'gc>, queue: Root<'gc>, number: u64) {
-    let body = buffer(mc, BODY, number as u8);
+    let body = Gc::new(mc, [number as u8; BODY]);
     let message = Gc::new(mc, Message { next: Lock::new(None), body, number });
     let writable = Gc::write(mc, queue);
     match queue.last.get() {
@@ -92,7 +92,7 @@ fn take<'gc>(mc: &Mutation<'gc>, queue: Root<'gc>, number: u64) -> Result<(), Fa
 fn check(message: Gc<'_, Message<'_>>, expected: u64) -> Result<(), Failure> {
     let body = message.body;
     let ends = [body.first(), body.last()];
-    if message.number == expected && body.len() as u64 == BODY && ends == [Some(&(expected as u8)); 2] {
+    if message.number == expected && ends == [Some(&(expected as u8)); 2] {
         Ok(())
     } else {
         Err(format!("message {expected} is damaged").into())

@@ -3,7 +3,7 @@
 use gc_arena::barrier::unlock;
 use gc_arena::{Arena, Collect, Gc, Mutation, Rootable, lock::Lock};
 
-use super::{Bench, Failure, buffer};
+use super::{Bench, Failure};
 use crate::fold::Fold;
 
 /// Writes in a step.
@@ -37,9 +37,7 @@ pub fn run(bench: &mut Bench) -> Result<u64, Failure> {
         let todo = STEP.min(left);
         arena.mutate(|mc, table| {
             for _ in 0..todo {
-                if garbage > 0 {
-                    buffer(mc, garbage, 0);
-                }
+                super::garbage(mc, garbage);
                 let value = random.below(1 << 32);
                 let new = Gc::new(mc, Value { value });
                 let page = table[random.below(pages) as usize];

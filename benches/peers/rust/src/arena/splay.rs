@@ -5,15 +5,15 @@ use std::cmp::Ordering;
 use gc_arena::barrier::unlock;
 use gc_arena::{Arena, Collect, Gc, Mutation, Rootable, lock::Lock};
 
-use super::{Bench, Buffer, Failure, buffer};
+use super::{Bench, Failure};
 use crate::fold::Fold;
 
 /// Depth of a payload: 2^DEPTH leaves.
 const DEPTH: u32 = 5;
 /// Bytes of ten numbers.
-const NUMBERS: u64 = 80;
+const NUMBERS: usize = 80;
 /// Bytes of a text.
-const TEXT: u64 = 40;
+const TEXT: usize = 40;
 
 /// An inner node has the first two, a leaf the others.
 #[derive(Collect)]
@@ -21,8 +21,8 @@ const TEXT: u64 = 40;
 struct Payload<'gc> {
     left: Option<Gc<'gc, Payload<'gc>>>,
     right: Option<Gc<'gc, Payload<'gc>>>,
-    numbers: Option<Buffer<'gc>>,
-    text: Option<Buffer<'gc>>,
+    numbers: Option<Gc<'gc, [u8; NUMBERS]>>,
+    text: Option<Gc<'gc, [u8; TEXT]>>,
 }
 
 #[derive(Collect)]
@@ -79,8 +79,8 @@ fn payload<'gc>(mc: &Mutation<'gc>, depth: u32, key: u64) -> Gc<'gc, Payload<'gc
         let below = || Some(payload(mc, depth - 1, key));
         Payload { left: below(), right: below(), numbers: None, text: None }
     } else {
-        let filled = |bytes| Some(buffer(mc, bytes, key as u8));
-        Payload { left: None, right: None, numbers: filled(NUMBERS), text: filled(TEXT) }
+        let numbers = Some(Gc::new(mc, [key as u8; NUMBERS]));
+        Payload { left: None, right: None, numbers, text: Some(Gc::new(mc, [key as u8; TEXT])) }
     };
     Gc::new(mc, payload)
 }
@@ -225,18 +225,16 @@ fn check(root: Tree<'_>, found: &mut Found) -> Result<(), Failure> {
 
 fn is_payload(payload: &Payload<'_>, depth: u32, key: u64) -> bool {
     let below = |half: Option<Gc<'_, Payload<'_>>>| half.is_some_and(|half| is_payload(&half, depth - 1, key));
-    let is_filled = |bytes: Option<Buffer<'_>>, length: u64| {
-        bytes.is_some_and(|b| b.len() as u64 == length && b.iter().all(|byte| *byte == key as u8))
-    };
     if depth > 0 {
         below(payload.left) && below(payload.right)
     } else {
-        is_filled(payload.numbers, NUMBERS) && is_filled(payload.text, TEXT)
+        payload.numbers.as_deref() == Some(&[key as u8; NUMBERS]) && payload.text.as_deref() == Some(&[key as u8; TEXT])
     }
 }
 
 /// Takes in the first byte of each leaf's numbers, and of its text.
 fn fold_leaves(payload: &Payload<'_>, fold: &mut Fold) {
-    [payload.numbers, payload.text].into_iter().flatten().for_each(|bytes| fold.add(u64::from(bytes[0])));
+    let bytes = [payload.numbers.as_ref().map(|numbers| numbers[0]), payload.text.as_ref().map(|text| text[0])];
+    bytes.into_iter().flatten().for_each(|byte| fold.add(u64::from(byte)));
     [payload.left, payload.right].into_iter().flatten().for_each(|half| fold_leaves(&half, fold));
 }

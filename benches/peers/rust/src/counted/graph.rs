@@ -1,6 +1,6 @@
 //! One random graph, whose edges are turned and whose labels are renewed.
 
-use super::{Bench, Failure, Gc, GcCell, Trace, buffer};
+use super::{Bench, Failure, Gc, GcCell, Trace};
 use crate::fold::Fold;
 
 /// Mutations in a step.
@@ -44,9 +44,7 @@ pub fn run(bench: &mut Bench) -> Result<u64, Failure> {
     while left > 0 {
         let todo = STEP.min(left);
         for _ in 0..todo {
-            if garbage > 0 {
-                drop(buffer(garbage, 0));
-            }
+            super::garbage(garbage);
             let number = random.below(size);
             turns[number as usize] += 1;
             let label = Gc::new(Label { vertex: number, turn: turns[number as usize] });

@@ -9,11 +9,11 @@ mod queue;
 mod scatter;
 mod splay;
 
-/// Bytes that are an object of their own.
-type Buffer = Gc<Box<[u8]>>;
-
-fn buffer(bytes: u64, value: u8) -> Buffer {
-    Gc::new(vec![value; bytes as usize].into_boxed_slice())
+/// Bytes that are dead at once. Their number is known at run time only, so they are a piece of memory of their own, which the object leads to.
+fn garbage(bytes: u64) {
+    if bytes > 0 {
+        drop(Gc::new(vec![0u8; bytes as usize].into_boxed_slice()));
+    }
 }
 
 /// Those there are.

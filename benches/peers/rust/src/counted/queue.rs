@@ -1,19 +1,19 @@
 //! A long queue, first in, first out, so that everything lives equally long.
 
-use super::{Bench, Buffer, Failure, Gc, GcCell, Trace, buffer};
+use super::{Bench, Failure, Gc, GcCell, Trace};
 use crate::fold::Fold;
 
 /// Messages in a request.
 const BATCH: u64 = 32;
 /// Bytes in a body.
-const BODY: u64 = 48;
+const BODY: usize = 48;
 
 type Link = Option<Gc<Message>>;
 
 #[derive(Trace)]
 struct Message {
     next: GcCell<Link>,
-    body: Buffer,
+    body: Gc<[u8; BODY]>,
     number: u64,
 }
 
@@ -48,7 +48,7 @@ pub fn run(bench: &mut Bench) -> Result<u64, Failure> {
         check(&message, expected)?;
         result.add(message.number);
         result.add(u64::from(message.body[0]));
-        result.add(u64::from(message.body[BODY as usize - 1]));
+        result.add(u64::from(message.body[BODY - 1]));
         expected += 1;
         next = message.next.borrow().clone();
     }
@@ -57,7 +57,7 @@ pub fn run(bench: &mut Bench) -> Result<u64, Failure> {
 }
 
 fn put(queue: &Queue, number: u64) {
-    let message = Gc::new(Message { next: GcCell::new(None), body: buffer(BODY, number as u8), number });
+    let message = Gc::new(Message { next: GcCell::new(None), body: Gc::new([number as u8; BODY]), number });
     let before = queue.last.borrow_mut().replace(message.clone());
     match before {
         Some(before) => *before.next.borrow_mut() = Some(message),
@@ -77,7 +77,7 @@ fn take(queue: &Queue, number: u64) -> Result<(), Failure> {
 fn check(message: &Message, expected: u64) -> Result<(), Failure> {
     let body = &message.body;
     let ends = [body.first(), body.last()];
-    if message.number == expected && body.len() as u64 == BODY && ends == [Some(&(expected as u8)); 2] {
+    if message.number == expected && ends == [Some(&(expected as u8)); 2] {
         Ok(())
     } else {
         Err(format!("message {expected} is damaged").into())

@@ -1,6 +1,6 @@
 //! One write to a random old object of one page at a time.
 
-use super::{Bench, Failure, Gc, GcCell, Trace, buffer};
+use super::{Bench, Failure, Gc, GcCell, Trace};
 use crate::fold::Fold;
 
 /// Writes in a step.
@@ -34,9 +34,7 @@ pub fn run(bench: &mut Bench) -> Result<u64, Failure> {
     while left > 0 {
         let todo = STEP.min(left);
         for _ in 0..todo {
-            if garbage > 0 {
-                drop(buffer(garbage, 0));
-            }
+            super::garbage(garbage);
             let value = random.below(1 << 32);
             let new = Gc::new(Value { value });
             let page = &table[random.below(pages) as usize];
