@@ -7,6 +7,7 @@
 //! measure/            what is measured in every run
 //! result.rs           the JSON; docs/benchmarks-format.md is its schema
 //! parameter.rs        what a workload can be told
+//! fold.rs             one number over what lives at the end, the same in any language
 //! ```
 //!
 //! To add a workload: a file in `workloads/`, and its name in the list there. Nothing here knows one by name.
@@ -14,6 +15,7 @@
 //! `bench all` runs each workload in a process of its own, so that none inherits another's memory or processor time.
 
 mod all;
+mod fold;
 mod measure;
 mod meeting;
 mod parameter;

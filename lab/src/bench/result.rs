@@ -1,12 +1,14 @@
 //! The result of a run as JSON. `docs/benchmarks-format.md` is its schema; [`SCHEMA`] changes when a key changes its
 //! meaning or goes away.
 
+use pagemark::telemetry::CycleReport;
 use serde_json::{Map, Value, json};
 
-use super::measure::latency::Latency;
+use super::fold::Fold;
 use super::measure::mmu;
-use super::measure::quantiles::Quantiles;
+use super::measure::quantiles::{Quantiles, histogram, record};
 use super::measure::stalls::{Interval, Total};
+use super::measure::steps::{Steps, Thread};
 use super::run::Finished;
 use super::workloads::Workload;
 
@@ -18,13 +20,13 @@ pub fn of(workload: &dyn Workload, finished: &Finished) -> Value {
     let spec = workload.spec();
     let notes = &finished.notes;
     let waiting: Vec<(u64, Vec<Interval>)> = notes.iter().map(|note| (note.elapsed, note.log.waiting())).collect();
-    let seen: Vec<(u64, Vec<Interval>)> = notes.iter().map(|note| (note.elapsed, note.log.seen())).collect();
-    let curve =
-        |of: &[(u64, Vec<Interval>)]| mmu::curve(of.iter().map(|(length, stalls)| (*length, stalls.as_slice())));
-    let all = |of: &[(u64, Vec<Interval>)]| Total::of(of.iter().flat_map(|(_, stalls)| stalls.iter().copied()));
+    let safepoints_curve = mmu::curve(waiting.iter().map(|(length, stalls)| (*length, stalls.as_slice())));
     let safepoints = notes.iter().flat_map(|note| note.log.safepoints.iter().copied());
     let waits = notes.iter().flat_map(|note| note.log.waits.iter().copied());
-    let latency = spec.requests.then(|| Latency::of(notes.iter().map(|note| note.ends.as_slice())));
+    let threads: Vec<_> =
+        notes.iter().map(|note| Thread { elapsed: note.elapsed, log: &note.log, times: &note.ends }).collect();
+    let steps = Steps::of(&threads, spec.requests);
+    let checks: Vec<u64> = notes.iter().map(|note| note.check).collect();
 
     let mut gc = serde_json::to_value(&finished.summary).expect("strings and numbers can always be written as JSON");
     gc["verify_failures"] = finished.verify_failures.into();
@@ -44,16 +46,20 @@ pub fn of(workload: &dyn Workload, finished: &Finished) -> Value {
         },
         "setup_s": finished.setup_s,
         "elapsed_s": finished.elapsed_s,
-        "steps": Quantiles::of(&finished.steps),
+        // As text: a double, which is what many readers make of a number, has no room for it.
+        "check": Fold::of_threads(&checks).to_string(),
+        "steps": steps.steps,
+        "steps_distribution": steps.distribution,
         "steps_per_s": finished.steps.len() as f64 / finished.elapsed_s,
         "cpu": finished.cpu,
         "stalls": {
             "safepoints": Total::of(safepoints),
             "waits": Total::of(waits),
-            "seen": all(&seen),
+            "seen": steps.seen,
         },
-        "mmu": { "safepoints": curve(&waiting), "seen": curve(&seen) },
-        "latency": latency,
+        "pauses": pauses(&finished.cycles),
+        "mmu": { "safepoints": safepoints_curve, "seen": steps.mmu },
+        "latency": steps.latency,
         "memory": finished.observed.memory,
         "control": finished.observed.late,
         "gc": gc,
@@ -63,6 +69,15 @@ pub fn of(workload: &dyn Workload, finished: &Finished) -> Value {
     workload.add(finished, &mut own);
     result.append(&mut own);
     Value::Object(result)
+}
+
+/// How long the cycles stopped mutators, from asking the first to letting the last one go.
+fn pauses(cycles: &[CycleReport]) -> Quantiles {
+    let mut pauses = histogram();
+    for cycle in cycles {
+        record(&mut pauses, (cycle.phases.time_to_stop + cycle.phases.pause).as_nanos() as u64);
+    }
+    Quantiles::of(&pauses)
 }
 
 /// What of the machine decides about comparisons.

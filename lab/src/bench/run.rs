@@ -141,7 +141,7 @@ fn execute(request: &Request) -> Result<Finished, Failure> {
             move || {
                 let _way_out = WayOut(run);
                 let mut worker = Worker::new(heap, run, index);
-                workload.thread(&mut worker).map(|()| worker.into_notes())
+                workload.thread(&mut worker).map(|check| worker.into_notes(check))
             }
         };
         let workers: Vec<_> = (0..threads).map(|index| scope.spawn(work(index))).collect();

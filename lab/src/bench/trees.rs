@@ -3,6 +3,7 @@
 use pagemark::typed::{Field, Mutator, Ref, Root};
 use pagemark::{Exhausted, Trace};
 
+use super::fold::Fold;
 use super::sizes;
 use super::worker::{Failure, Worker};
 
@@ -43,6 +44,16 @@ pub fn check(mutator: &Mutator, node: Ref<'_, Node>, value: u64) -> Option<u64> 
         return None;
     }
     Some(1 + below(&node.left)? + below(&node.right)?)
+}
+
+/// Takes the values of the tree into `fold`, in pre-order: a node, then what is left of it, then what is right.
+pub fn fold(mutator: &Mutator, node: Ref<'_, Node>, fold: &mut Fold) {
+    fold.add(node.value);
+    for field in [&node.left, &node.right] {
+        if let Some(child) = field.get(mutator) {
+            self::fold(mutator, child, fold);
+        }
+    }
 }
 
 /// The field that the low bits of `path` lead to, `levels` levels below `node`.

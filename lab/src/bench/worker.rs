@@ -61,6 +61,8 @@ pub struct Notes {
     pub elapsed: u64,
     /// Processor time meanwhile.
     pub usage: Usage,
+    /// The fold over what lives at the end.
+    pub check: u64,
     /// Of steps that were due at a given moment, how long after it they were done.
     pub done_after_due: Histogram<u64>,
 }
@@ -88,6 +90,7 @@ impl<'r> Worker<'r> {
             ends: Vec::new(),
             elapsed: 0,
             usage: Usage::default(),
+            check: 0,
             done_after_due: histogram(),
         };
         Worker { mutator, index, run, cards, notes, last: None }
@@ -282,9 +285,9 @@ impl<'r> Worker<'r> {
         Stores(self.cards)
     }
 
-    /// What it noted.
-    pub fn into_notes(self) -> Notes {
-        self.notes
+    /// What it noted. `check` is the fold over what it had at the end.
+    pub fn into_notes(self, check: u64) -> Notes {
+        Notes { check, ..self.notes }
     }
 
     /// Nanoseconds since the measured part began; 0 before.

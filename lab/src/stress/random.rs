@@ -2,7 +2,8 @@
 
 use super::model::mix;
 
-/// A SplitMix64 generator.
+/// A SplitMix64 generator. A clone draws what the original will draw next.
+#[derive(Clone)]
 pub struct Random(u64);
 
 impl Random {

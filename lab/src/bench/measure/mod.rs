@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`cpu`] | who used the processors: mutators, collector, and in each the kernel | `getrusage(2)` of threads and of the process |
 //! | [`stalls`] | when did a mutator not run its program | clock around safepoints; steps that took long |
+//! | [`steps`] | what do the ends of steps tell: quantiles, distribution, stalls seen | one reading of the clock a step |
 //! | [`mmu`] | how much of a window of n ms was left to the program at worst | the intervals of [`stalls`] |
 //! | [`latency`] | what would clients have seen that do not wait for each other | ends of steps |
 //! | [`memory`] | how much memory | `/proc/self/statm`, sampled |
@@ -20,3 +21,4 @@ pub mod memory;
 pub mod mmu;
 pub mod quantiles;
 pub mod stalls;
+pub mod steps;

@@ -41,6 +41,14 @@ impl Log {
         Log { safepoints: Vec::new(), waits: Vec::new(), steps: histogram(), long: Vec::new() }
     }
 
+    #[cfg(test)]
+    /// That of a thread which began at the first of `times` and ended a step at each other.
+    pub fn of_times(times: &[u64]) -> Log {
+        let mut log = Log::new();
+        times.windows(2).for_each(|pair| log.step(pair[0], pair[1]));
+        log
+    }
+
     /// Notes a step.
     pub fn step(&mut self, from: u64, to: u64) {
         record(&mut self.steps, to - from);

@@ -7,11 +7,14 @@
 //!
 //! *Lives*: `arrays` arrays of `size` references, and a cell of 16 bytes a slot; the arrays are divided among threads. *A step*: as above. *Checked*: each cell is of its
 //! slot, and their sum is that of what was written and not overwritten.
+//! *Check*: the value of each cell, from the first array's first slot to the last array's last. A value is the number of the slot among all (array times `size` plus slot)
+//! times 65,536, plus the 16 bits that were drawn for it (0 at first).
 
 use pagemark::Trace;
 use pagemark::typed::{Array, Field};
 
 use super::{Live, Spec, Workload};
+use crate::bench::fold::Fold;
 use crate::bench::parameter::{Parameter, Values};
 use crate::bench::sizes;
 use crate::bench::worker::{Failure, Worker};
@@ -58,7 +61,7 @@ impl Workload for Arrays {
         Live::always(values.get(&ARRAYS) * one)
     }
 
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure> {
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure> {
         let (arrays, size) = (worker.share(worker.value(&ARRAYS)), worker.value(&SIZE));
         let (steps, mutation) = (worker.share(worker.value(&STEPS)), worker.value(&MUTATION));
         let garbage = worker.value(&GARBAGE) as usize;
@@ -102,13 +105,15 @@ impl Workload for Arrays {
             let mut todo = mutation;
             worker.step(sizes::of::<Cell>(), |mutator| {
                 while todo > 0 {
-                    let (array, slot) = (random.below(arrays), random.below(size));
-                    let drawn = random.below(1 << DRAWN);
+                    let mut next = random.clone();
+                    let (array, slot) = (next.below(arrays), next.below(size));
+                    let drawn = next.below(1 << DRAWN);
                     let cell = mutator.alloc(Cell { value: place(array, size, slot) << DRAWN | drawn })?;
                     let field = &handles[array as usize].get(mutator).expect("it is rooted").value()[slot as usize];
                     let old = field.get(mutator).expect("every slot is full").value & ((1 << DRAWN) - 1);
                     sum = sum.wrapping_add(drawn).wrapping_sub(old);
                     stores.set(field, Some(cell));
+                    random = next;
                     todo -= 1;
                 }
                 Ok(())
@@ -130,7 +135,16 @@ impl Workload for Arrays {
             }
             shelf = this.value().next.get(mutator);
         }
-        if found == sum { Ok(()) } else { Err(format!("the cells add up to {found}, not {sum}").into()) }
+        if found != sum {
+            return Err(format!("the cells add up to {found}, not {sum}").into());
+        }
+        let mut fold = Fold::new();
+        for handle in &handles {
+            for field in handle.get(mutator).ok_or("an array is gone")?.fields() {
+                fold.add(field.get(mutator).ok_or("a cell is gone")?.value);
+            }
+        }
+        Ok(fold.value())
     }
 }
 

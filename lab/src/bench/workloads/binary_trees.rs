@@ -6,11 +6,13 @@
 //!
 //! *Lives*: the long-lived tree; while it runs, also the deepest short-lived one. *A step*: one short-lived tree, so steps are not alike, and "seen" stalls mean
 //! less than elsewhere: all depths allocate the same in sum, so the median step is a small tree. *Checked*: every tree has its nodes.
+//! *Check*: for each node of the long-lived tree, in pre-order, how many children it has (2 or 0), found by looking.
 
 use pagemark::typed::{Field, Mutator, Ref, Root};
 use pagemark::{Exhausted, Trace};
 
 use super::{Live, Spec, Workload};
+use crate::bench::fold::Fold;
 use crate::bench::parameter::{Parameter, Values};
 use crate::bench::sizes;
 use crate::bench::worker::{Failure, Worker};
@@ -49,7 +51,7 @@ impl Workload for BinaryTrees {
         Live { peak: 2 * tree, rest: tree }
     }
 
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure> {
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure> {
         let depth = worker.value(&DEPTH);
         let long_lived = worker.mutator.root(None);
         build(worker, depth, &long_lived)?;
@@ -73,7 +75,12 @@ impl Workload for BinaryTrees {
             return Err(format!("{wrong} trees had too few nodes").into());
         }
         let nodes = count(&worker.mutator, long_lived.get(&worker.mutator));
-        if nodes == (2 << depth) - 1 { Ok(()) } else { Err(format!("the long-lived tree has {nodes} nodes").into()) }
+        if nodes != (2 << depth) - 1 {
+            return Err(format!("the long-lived tree has {nodes} nodes").into());
+        }
+        let mut fold = Fold::new();
+        shape(&worker.mutator, long_lived.get(&worker.mutator), &mut fold);
+        Ok(fold.value())
     }
 }
 
@@ -106,6 +113,14 @@ fn full(mutator: &Mutator, depth: u64) -> Result<Ref<'_, Node>, Exhausted> {
     node.left.set(Some(left));
     node.right.set(Some(right));
     Ok(node)
+}
+
+/// Takes in how many children each node has.
+fn shape(mutator: &Mutator, node: Option<Ref<'_, Node>>, fold: &mut Fold) {
+    let Some(node) = node else { return };
+    let children = [node.left.get(mutator), node.right.get(mutator)];
+    fold.add(children.iter().flatten().count() as u64);
+    children.into_iter().for_each(|child| shape(mutator, child, fold));
 }
 
 fn count(mutator: &Mutator, node: Option<Ref<'_, Node>>) -> u64 {

@@ -6,17 +6,19 @@
 //! sixteenth of what is allocated lives long, so that every block has something live in it after a while.
 //!
 //! *Lives*: the tree. *A step*: one small tree. *Checked*: the live tree has its nodes, and every subtree in it is whole and
-//! holds one number.
+//! holds one number. *Check*: the value of each node of the live tree, in pre-order (a node, then its left subtree, then its right one). Those above the
+//! subtrees hold 2^64 - 1.
 
 use pagemark::typed::Root;
 use serde_json::{Map, Value, json};
 
 use super::{Live, Spec, Workload};
+use crate::bench::fold::Fold;
 use crate::bench::measure::quantiles::Quantiles;
 use crate::bench::parameter::{Parameter, Values};
 use crate::bench::run::Finished;
 use crate::bench::sizes;
-use crate::bench::trees::{Node, SMALL, build, check, count, descend, live_tree};
+use crate::bench::trees::{self, Node, SMALL, build, check, count, descend, live_tree};
 use crate::bench::worker::{Failure, Worker};
 
 const LEVELS: Parameter =
@@ -42,7 +44,7 @@ impl Workload for Churn {
         Live::always(((1 << values.get(&LEVELS)) - 1) * sizes::of::<Node>())
     }
 
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure> {
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure> {
         let (levels, trees) = (worker.value(&LEVELS) as u32, worker.value(&TREES));
         let root = live_tree(worker, levels)?;
         let top = levels - SMALL;
@@ -75,8 +77,8 @@ impl Workload for Churn {
     }
 }
 
-/// Whether the live tree is what it must be.
-fn whole(worker: &Worker<'_>, root: &Root<Node>, levels: u32) -> Result<(), Failure> {
+/// Whether the live tree is what it must be, and the fold over it.
+fn whole(worker: &Worker<'_>, root: &Root<Node>, levels: u32) -> Result<u64, Failure> {
     let mutator = &worker.mutator;
     let tree = root.get(mutator).ok_or("the live tree is gone")?;
     let nodes = count(mutator, tree);
@@ -89,5 +91,7 @@ fn whole(worker: &Worker<'_>, root: &Root<Node>, levels: u32) -> Result<(), Fail
             return Err(format!("subtree {path} is damaged").into());
         }
     }
-    Ok(())
+    let mut fold = Fold::new();
+    trees::fold(mutator, tree, &mut fold);
+    Ok(fold.value())
 }

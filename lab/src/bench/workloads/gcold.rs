@@ -6,15 +6,16 @@
 //! trees, which writes two old nodes at random and makes neither more nor less alive.
 //!
 //! *Lives*: `size` trees and a table; per thread its share. *A step*: as above. *Checked*: every tree is full, and every node holds its own
-//! height.
+//! height. *Check*: the value of each node, tree after tree in the table's order, each in pre-order (a node, then its left subtree, then its right one).
 
 use pagemark::Exhausted;
 use pagemark::typed::{Array, Field, Mutator, Ref};
 
 use super::{Live, Spec, Workload};
+use crate::bench::fold::Fold;
 use crate::bench::parameter::{Parameter, Values};
 use crate::bench::sizes;
-use crate::bench::trees::Node;
+use crate::bench::trees::{self, Node};
 use crate::bench::worker::{Failure, Stores, Worker};
 use crate::stress::random::Random;
 
@@ -47,7 +48,7 @@ impl Workload for GcOld {
         Live::always(super::shares(values.get(&TREES), threads).map(one).sum())
     }
 
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure> {
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure> {
         let (trees, steps) = (worker.share(worker.value(&TREES)), worker.share(worker.value(&STEPS)));
         let (dead, mutation) = (worker.value(&DEAD), worker.value(&MUTATION));
         let table = worker.mutator.root::<Array<Node>>(None);
@@ -88,13 +89,15 @@ impl Workload for GcOld {
         worker.end()?;
 
         let mutator = &worker.mutator;
+        let mut fold = Fold::new();
         for (index, field) in table.get(mutator).ok_or("the table is gone")?.fields().iter().enumerate() {
             let tree = field.get(mutator).ok_or("a tree is gone")?;
             if !is_full(mutator, tree, LEVELS) {
                 return Err(format!("tree {index} is damaged").into());
             }
+            trees::fold(mutator, tree, &mut fold);
         }
-        Ok(())
+        Ok(fold.value())
     }
 }
 

@@ -6,12 +6,15 @@
 //! It is the only workload in which threads share what they write.
 //!
 //! *Lives*: `size` vertices of 64 bytes, their labels, and a table through which they all stay reachable. *A step*: 32 mutations. *Checked*: every edge leads to a
-//! vertex of the table, and every label is the last one its thread gave.
+//! vertex of the table, and every label is the last one its thread gave. *Check*: for each vertex, by number: its number, its label's vertex, its label's
+//! turn (0 at first, one more with each new label), and the numbers of the four vertices that its edges lead to, in order. A thread takes its own vertices; with several
+//! threads the edges depend on who was first, and so does the check.
 
 use pagemark::Trace;
 use pagemark::typed::{Array, Field, Global};
 
 use super::{Live, Spec, Workload};
+use crate::bench::fold::Fold;
 use crate::bench::parameter::{Parameter, Values};
 use crate::bench::sizes;
 use crate::bench::worker::{Failure, Worker};
@@ -58,7 +61,7 @@ impl Workload for Graph {
         Live::always(vertices * (sizes::of::<Vertex>() + sizes::of::<Label>()) + sizes::array(vertices))
     }
 
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure> {
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure> {
         let (vertices, mutations) = (worker.value(&VERTICES), worker.share(worker.value(&MUTATIONS)));
         let garbage = worker.value(&GARBAGE) as usize;
         let stores = worker.stores();
@@ -109,12 +112,14 @@ impl Workload for Graph {
                         mutator.alloc_bytes(garbage)?;
                     }
                     if own > 0 {
-                        let mine = random.below(own);
+                        let mut next = random.clone();
+                        let mine = next.below(own);
                         let number = mine * threads + index;
                         let turn = turns[mine as usize] + 1;
                         let label = mutator.alloc(Label { vertex: number, turn })?;
                         stores.set(&any(number).value().label, Some(label));
                         turns[mine as usize] = turn;
+                        random = next;
                     }
                     let (from, to) = (any(random.below(vertices)), any(random.below(vertices)));
                     stores.set(&from.value().edges[random.below(4) as usize], Some(to));
@@ -127,6 +132,7 @@ impl Workload for Graph {
 
         let mutator = &worker.mutator;
         let table = table.get(mutator).ok_or("the table is gone")?;
+        let mut fold = Fold::new();
         for (mine, turn) in turns.iter().enumerate() {
             let number = mine as u64 * threads + index;
             let vertex = table[number as usize].get(mutator).ok_or("a vertex is gone")?;
@@ -134,13 +140,15 @@ impl Workload for Graph {
             if vertex.number != number || label.vertex != number || label.turn != *turn {
                 return Err(format!("vertex {number} is damaged").into());
             }
+            [vertex.number, label.vertex, label.turn].into_iter().for_each(|word| fold.add(word));
             for edge in &vertex.value().edges {
                 let to = edge.get(mutator).ok_or("an edge is gone")?;
                 if table.get(to.number as usize).and_then(|field| field.get(mutator)) != Some(to) {
                     return Err(format!("an edge of vertex {number} leads nowhere").into());
                 }
+                fold.add(to.number);
             }
         }
-        Ok(())
+        Ok(fold.value())
     }
 }

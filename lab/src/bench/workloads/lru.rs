@@ -6,7 +6,8 @@
 //! throws out the last, whose age no collector can guess.
 //!
 //! *Lives*: `size` entries of 48 bytes with a value of 256 bytes each, and the table; per thread its share, in a cache of its own. *A step*: a request, which asks for 16 keys.
-//! *Checked*: the list has `size` entries in both directions, each is found in the table, and each has the value of its key.
+//! *Checked*: the list has `size` entries in both directions, each is found in the table, and each has the value of its key. *Check*: for each entry, from the one used last to the one used longest
+//! ago: its key, then the first eight bytes of its value as a number, the lowest byte first.
 
 use std::sync::atomic::Ordering;
 
@@ -14,6 +15,7 @@ use pagemark::typed::{Array, Bytes, Field, Mutator, Ref};
 use pagemark::{Exhausted, Trace};
 
 use super::{Live, Spec, Workload};
+use crate::bench::fold::Fold;
 use crate::bench::parameter::{Parameter, Values};
 use crate::bench::sizes;
 use crate::bench::worker::{Failure, Stores, Worker};
@@ -72,7 +74,7 @@ impl Workload for Lru {
         Live::always(super::shares(values.get(&SIZE), threads).map(one).sum())
     }
 
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure> {
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure> {
         let (size, requests) = (worker.share(worker.value(&SIZE)), worker.share(worker.value(&REQUESTS)));
         let stores = worker.stores();
         let cache = worker.mutator.root::<Cache>(None);
@@ -98,7 +100,8 @@ impl Workload for Lru {
             worker.step(sizes::bytes(VALUE as u64), |mutator| {
                 let cache = View { mutator, stores, cache: cache.get(mutator).expect("it is rooted") };
                 while todo > 0 {
-                    let key = key_of(zipf.rank(&mut random));
+                    let mut next = random.clone();
+                    let key = key_of(zipf.rank(&mut next));
                     match cache.find(key) {
                         Some(entry) => {
                             damaged += u64::from(!cache.has_value(entry));
@@ -110,6 +113,7 @@ impl Workload for Lru {
                             cache.drop_oldest();
                         }
                     }
+                    random = next;
                     todo -= 1;
                 }
                 Ok(())
@@ -207,6 +211,14 @@ impl<'m> View<'m> {
         }
     }
 
+    /// The first eight bytes of an entry's value, the lowest first; 0 for one that has none.
+    fn first_word(&self, entry: Ref<'m, Entry>) -> u64 {
+        entry.value().value.get(self.mutator).map_or(0, |value| {
+            let bytes = value.value().bytes();
+            u64::from_le_bytes(std::array::from_fn(|i| bytes[i].load(Ordering::Relaxed)))
+        })
+    }
+
     fn has_value(&self, entry: Ref<'m, Entry>) -> bool {
         let Some(value) = entry.value().value.get(self.mutator) else { return false };
         let bytes = value.bytes();
@@ -214,7 +226,9 @@ impl<'m> View<'m> {
         bytes.len() == VALUE && bytes.iter().zip(key.iter().cycle()).all(|(b, k)| b.load(Ordering::Relaxed) == *k)
     }
 
-    fn check(&self, size: u64) -> Result<(), Failure> {
+    /// The fold over the entries, if they are what they must be.
+    fn check(&self, size: u64) -> Result<u64, Failure> {
+        let mut fold = Fold::new();
         let mut count = 0;
         let mut newer = None;
         let mut entry = self.cache.value().newest.get(self.mutator);
@@ -225,6 +239,8 @@ impl<'m> View<'m> {
             {
                 return Err(format!("the entry of key {} is damaged", this.key).into());
             }
+            fold.add(this.key);
+            fold.add(self.first_word(this));
             count += 1;
             newer = Some(this);
             entry = this.value().older.get(self.mutator);
@@ -232,7 +248,7 @@ impl<'m> View<'m> {
         if self.cache.value().oldest.get(self.mutator) != newer || count != size {
             return Err(format!("the list has {count} entries, not {size}").into());
         }
-        Ok(())
+        Ok(fold.value())
     }
 }
 

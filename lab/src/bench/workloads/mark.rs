@@ -10,10 +10,11 @@ use pagemark::typed::{Mutator, Root};
 use serde_json::{Map, Value, json};
 
 use super::{Live, Spec, Workload};
+use crate::bench::fold::Fold;
 use crate::bench::parameter::{Parameter, Values};
 use crate::bench::run::Finished;
 use crate::bench::sizes;
-use crate::bench::trees::{Node, SMALL, count, descend, live_tree};
+use crate::bench::trees::{self, Node, SMALL, count, descend, live_tree};
 use crate::bench::worker::{Failure, Stores, Worker};
 use crate::stress::random::Random;
 
@@ -41,7 +42,7 @@ impl Workload for Mark {
         Live::always(((1 << values.get(&LEVELS)) - 1) * sizes::of::<Node>())
     }
 
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure> {
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure> {
         let (levels, cycles) = (worker.value(&LEVELS) as u32, worker.value(&CYCLES));
         let root = live_tree(worker, levels)?;
         if worker.value(&SHUFFLED) == 1 {
@@ -55,11 +56,14 @@ impl Workload for Mark {
         }
         worker.end()?;
 
-        let nodes = count(&worker.mutator, root.get(&worker.mutator).ok_or("the tree is gone")?);
+        let tree = root.get(&worker.mutator).ok_or("the tree is gone")?;
+        let nodes = count(&worker.mutator, tree);
         if nodes != (1 << levels) - 1 {
             return Err(format!("the tree has {nodes} nodes, not {}", (1u64 << levels) - 1).into());
         }
-        Ok(())
+        let mut fold = Fold::new();
+        trees::fold(&worker.mutator, tree, &mut fold);
+        Ok(fold.value())
     }
 
     fn add(&self, finished: &Finished, result: &mut Map<String, Value>) {

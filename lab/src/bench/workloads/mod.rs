@@ -62,12 +62,13 @@ pub trait Workload: Sync {
     /// What lives, in all threads together.
     fn live(&self, values: &Values, threads: u64) -> Live;
 
-    /// What one thread does: builds, [`Worker::begin`]s, steps, [`Worker::end`]s, and checks what it has then.
+    /// What one thread does: builds, [`Worker::begin`]s, steps, [`Worker::end`]s, and checks what it has then. Returns the [fold](crate::bench::fold) over
+    /// that, which is the same in every run with these parameters.
     ///
     /// # Errors
     ///
     /// When the check fails, or the heap is too small.
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure>;
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure>;
 
     /// Adds to the result what only this workload has.
     fn add(&self, _finished: &Finished, _result: &mut Map<String, Value>) {}

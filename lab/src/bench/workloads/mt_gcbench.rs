@@ -11,6 +11,8 @@
 //!
 //! *Lives*: for each thread the tree and the array, and at most one tree of depth 16 beside them; the limit is a multiple of that sum. *A step*: one tree
 //! and its walk. Steps are not alike, so "seen" stalls mean less than elsewhere. *Checked*: each tree, as it is walked; the long-lived ones at the end.
+//! *Check*: `j` of each node of the long-lived tree, in pre-order (a node, then its left subtree, then its right one): the depth of the tree below it, 0 in leaves. Then the first half of the
+//! array, each number as the 64 bits of its IEEE double; the first, 1 / 0, is infinity.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -18,6 +20,7 @@ use pagemark::typed::{Bytes, Field, Mutator, Ref, Root};
 use pagemark::{Exhausted, Trace};
 
 use super::{Live, Spec, Workload};
+use crate::bench::fold::Fold;
 use crate::bench::parameter::{Parameter, Values};
 use crate::bench::sizes;
 use crate::bench::worker::{Failure, Stores, Worker};
@@ -65,7 +68,7 @@ impl Workload for MtGcBench {
         Live { peak: threads * (2 * tree + array), rest: threads * (tree + array) }
     }
 
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure> {
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure> {
         let (depth, numbers) = (worker.value(&DEPTH), worker.value(&NUMBERS));
         let mut holes = Holes::new();
         let long_lived = worker.mutator.root(None);
@@ -102,7 +105,10 @@ impl Workload for MtGcBench {
         if (0..numbers / 2).any(|i| number(bytes, i) != 1.0 / i as f64) {
             return Err("the array is damaged".into());
         }
-        Ok(())
+        let mut fold = Fold::new();
+        depths(mutator, long_lived.get(mutator), &mut fold);
+        (0..numbers / 2).for_each(|i| fold.add(number(bytes, i).to_bits()));
+        Ok(fold.value())
     }
 }
 
@@ -246,6 +252,14 @@ fn is_tree(mutator: &Mutator, node: Option<Ref<'_, Node>>, depth: u64) -> bool {
         } else {
             is_tree(mutator, left, depth - 1) && is_tree(mutator, right, depth - 1)
         }
+}
+
+/// Takes in the depth that each node holds.
+fn depths(mutator: &Mutator, node: Option<Ref<'_, Node>>, fold: &mut Fold) {
+    let Some(node) = node else { return };
+    fold.add(u64::from(node.j.load(Ordering::Relaxed)));
+    depths(mutator, node.left.get(mutator), fold);
+    depths(mutator, node.right.get(mutator), fold);
 }
 
 fn set_number(bytes: Ref<'_, Bytes>, index: u64, number: f64) {

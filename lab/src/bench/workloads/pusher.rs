@@ -6,12 +6,14 @@
 //!
 //! *Lives*: `window` buffers and the array, once they have been pushed; per thread its share. *A step*: one push, so that the worst push is the
 //! worst step. A push is less than a microsecond here, of which reading the clock is a part worth knowing. *Checked*: the buffers of the window are the last ones pushed.
+//! *Check*: for each buffer of the window, from the oldest push to the newest: its first eight bytes as a number, the lowest byte first, then its last byte.
 
 use std::sync::atomic::Ordering;
 
 use pagemark::typed::{Array, Bytes, Mutator, Ref};
 
 use super::{Live, Spec, Workload};
+use crate::bench::fold::Fold;
 use crate::bench::parameter::{Parameter, Values};
 use crate::bench::sizes;
 use crate::bench::worker::{Failure, Worker};
@@ -47,7 +49,7 @@ impl Workload for Pusher {
         }
     }
 
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure> {
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure> {
         let (window, pushes) = (worker.share(worker.value(&WINDOW)), worker.share(worker.value(&PUSHES)));
         let bytes = worker.value(&BYTES) as usize;
         let ring = worker.mutator.root::<Array<Bytes>>(None);
@@ -70,12 +72,17 @@ impl Workload for Pusher {
 
         let mutator = &worker.mutator;
         let ring = ring.get(mutator).ok_or("the ring is gone")?;
+        let mut fold = Fold::new();
         for number in pushes.saturating_sub(window)..pushes {
             if !holds(mutator, ring, (number % window) as usize, number, bytes) {
                 return Err(format!("the buffer of push {number} is damaged").into());
             }
+            let buffer = ring[(number % window) as usize].get(mutator).ok_or("a buffer is gone")?;
+            let byte = |index: usize| buffer.bytes()[index].load(Ordering::Relaxed);
+            fold.add(u64::from_le_bytes(std::array::from_fn(byte)));
+            fold.add(u64::from(byte(bytes - 1)));
         }
-        Ok(())
+        Ok(fold.value())
     }
 }
 

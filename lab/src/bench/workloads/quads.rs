@@ -9,11 +9,13 @@
 //! lives. Nothing old is written, as in `binary-trees`.
 //!
 //! *Lives*: the big tree. *A step*: one small tree, or one of the 20 walks; the walks are the longest steps by far, and show as "seen" stalls. *Checked*: the walks.
+//! *Check*: for each node of the big tree, in pre-order (a node, then its children in order), how many children it has (4 or 0), found by looking.
 
 use pagemark::typed::{Field, Mutator, Ref, Root};
 use pagemark::{Exhausted, Trace};
 
 use super::{Live, Spec, Workload};
+use crate::bench::fold::Fold;
 use crate::bench::parameter::{Parameter, Values};
 use crate::bench::sizes;
 use crate::bench::worker::{Failure, Worker};
@@ -60,7 +62,7 @@ impl Workload for Quads {
         Live::always(nodes(values.get(&DEPTH)) * sizes::of::<Quad>())
     }
 
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure> {
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure> {
         let depth = worker.value(&DEPTH);
         let big = worker.mutator.root(None);
         build(worker, depth, &big)?;
@@ -79,7 +81,12 @@ impl Workload for Quads {
         worker.end()?;
 
         right &= big.get(&worker.mutator).is_some_and(|tree| is_full(&worker.mutator, tree, depth));
-        if right { Ok(()) } else { Err("the live tree is damaged".into()) }
+        if !right {
+            return Err("the live tree is damaged".into());
+        }
+        let mut fold = Fold::new();
+        shape(&worker.mutator, big.get(&worker.mutator).ok_or("the live tree is gone")?, &mut fold);
+        Ok(fold.value())
     }
 }
 
@@ -123,6 +130,13 @@ fn full(mutator: &Mutator, depth: u64) -> Result<Ref<'_, Quad>, Exhausted> {
     let quad = mutator.alloc(empty())?;
     quad.children.iter().zip(children).for_each(|(field, child)| field.set(child));
     Ok(quad)
+}
+
+/// Takes in how many children each node has.
+fn shape(mutator: &Mutator, quad: Ref<'_, Quad>, fold: &mut Fold) {
+    let children = quad.value().children.iter().filter_map(|field| field.get(mutator));
+    fold.add(children.clone().count() as u64);
+    children.for_each(|child| shape(mutator, child, fold));
 }
 
 fn is_full(mutator: &Mutator, quad: Ref<'_, Quad>, depth: u64) -> bool {

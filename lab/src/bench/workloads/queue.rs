@@ -5,7 +5,7 @@
 //! with. The write that links a message in goes to the newest object, whose page is not armed; only the queue's own two fields are old.
 //!
 //! *Lives*: `size` messages; per thread its share. *A step*: a request of 32 in and 32 out. *Checked*: each message that is taken is the next, and so
-//! are those that are left, each with its own body.
+//! are those that are left, each with its own body. *Check*: for each message in the queue, from the first to the last: its number, then the first and the last byte of its body.
 
 use std::sync::atomic::Ordering;
 
@@ -13,6 +13,7 @@ use pagemark::typed::{Bytes, Field, Mutator, Ref};
 use pagemark::{Exhausted, Trace};
 
 use super::{Live, Spec, Workload};
+use crate::bench::fold::Fold;
 use crate::bench::parameter::{Parameter, Values};
 use crate::bench::sizes;
 use crate::bench::worker::{Failure, Stores, Worker};
@@ -58,7 +59,7 @@ impl Workload for Fifo {
         Live::always(values.get(&MESSAGES) * (sizes::of::<Message>() + sizes::bytes(BODY as u64)) + queue)
     }
 
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure> {
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure> {
         let (messages, requests) = (worker.share(worker.value(&MESSAGES)), worker.share(worker.value(&REQUESTS)));
         let queue = worker.mutator.alloc_or_collect(|| Queue { first: Field::null(), last: Field::null() })?;
         let stores = worker.stores();
@@ -88,14 +89,21 @@ impl Workload for Fifo {
         let mutator = &worker.mutator;
         let mut message = queue.get(mutator).ok_or("the queue is gone")?.value().first.get(mutator);
         let mut expected = requests * BATCH;
+        let mut fold = Fold::new();
         while let Some(this) = message {
             if !is_message(mutator, this, expected) {
                 return Err(format!("message {expected} is damaged").into());
             }
+            fold.add(this.number);
+            ends(mutator, this).into_iter().for_each(|byte| fold.add(byte));
             expected += 1;
             message = this.value().next.get(mutator);
         }
-        if expected == next_in { Ok(()) } else { Err(format!("the queue ends at {expected}, not {next_in}").into()) }
+        if expected == next_in {
+            Ok(fold.value())
+        } else {
+            Err(format!("the queue ends at {expected}, not {next_in}").into())
+        }
     }
 }
 
@@ -132,6 +140,13 @@ fn take(mutator: &Mutator, queue: Ref<'_, Queue>, stores: Stores, number: u64) -
         stores.set(&queue.value().first, message.value().next.get(mutator));
     }
     right
+}
+
+/// The first and the last byte of a message's body.
+fn ends(mutator: &Mutator, message: Ref<'_, Message>) -> [u64; 2] {
+    message.value().body.get(mutator).map_or([0; 2], |body| {
+        [0, BODY - 1].map(|index| u64::from(body.value().bytes()[index].load(Ordering::Relaxed)))
+    })
 }
 
 fn is_message(mutator: &Mutator, message: Ref<'_, Message>, number: u64) -> bool {

@@ -7,12 +7,14 @@
 //! synchronous userfaultfd lost 28 %) come near it.
 //!
 //! *Lives*: `pages` objects of 4,096 bytes, a cell of 16 for each, and the table; per thread its share. *A step*: 64 writes.
-//! *Checked*: every page is the one it was, and the cells add up to the sum of what was written and not overwritten.
+//! *Checked*: every page is the one it was, and the cells add up to the sum of what was written and not overwritten. *Check*: for each page in
+//! the table's order, the first of its words, then its cell's value.
 
 use pagemark::Trace;
 use pagemark::typed::{Array, Field};
 
 use super::{Live, Spec, Workload};
+use crate::bench::fold::Fold;
 use crate::bench::parameter::{Parameter, Values};
 use crate::bench::sizes;
 use crate::bench::worker::{Failure, Worker};
@@ -60,7 +62,7 @@ impl Workload for Scatter {
         Live::always(super::shares(values.get(&PAGES), threads).map(one).sum())
     }
 
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure> {
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure> {
         let (pages, writes) = (worker.share(worker.value(&PAGES)), worker.share(worker.value(&WRITES)));
         let garbage = worker.value(&GARBAGE) as usize;
         let table = worker.mutator.root::<Array<Page>>(None);
@@ -94,12 +96,14 @@ impl Workload for Scatter {
                     if garbage > 0 {
                         mutator.alloc_bytes(garbage)?;
                     }
-                    let value = random.below(1 << 32);
+                    let mut next = random.clone();
+                    let value = next.below(1 << 32);
                     let cell = mutator.alloc(Cell { value })?;
-                    let page = table[random.below(pages) as usize].get(mutator).expect("the table is full");
+                    let page = table[next.below(pages) as usize].get(mutator).expect("the table is full");
                     let old = page.cell.get(mutator).expect("every page has a cell");
                     sum = sum.wrapping_add(value).wrapping_sub(old.value);
                     stores.set(&page.value().cell, Some(cell));
+                    random = next;
                     todo -= 1;
                 }
                 Ok(())
@@ -109,14 +113,17 @@ impl Workload for Scatter {
 
         let mutator = &worker.mutator;
         let table = table.get(mutator).ok_or("the table is gone")?;
-        let mut found = 0u64;
+        let (mut found, mut fold) = (0u64, Fold::new());
         for (index, field) in table.fields().iter().enumerate() {
             let page = field.get(mutator).ok_or("a page is gone")?;
             if page.words.iter().any(|word| *word != index as u64) {
                 return Err(format!("page {index} is damaged").into());
             }
-            found = found.wrapping_add(page.cell.get(mutator).ok_or("a cell is gone")?.value);
+            let value = page.cell.get(mutator).ok_or("a cell is gone")?.value;
+            found = found.wrapping_add(value);
+            fold.add(page.words[0]);
+            fold.add(value);
         }
-        if found == sum { Ok(()) } else { Err(format!("the cells add up to {found}, not {sum}").into()) }
+        if found == sum { Ok(fold.value()) } else { Err(format!("the cells add up to {found}, not {sum}").into()) }
     }
 }

@@ -5,13 +5,15 @@
 //! it touches to its root, so old nodes are written all the time, a few dozen in a request, and 8 KB die for 8 KB born, at an age that is random.
 //!
 //! *Lives*: `size` nodes with their payloads; per thread its share. *A step*: a request. *Checked*: keys ascend, there are as many as there must be and they
-//! add up, and every payload is whole and of its node's key.
+//! add up, and every payload is whole and of its node's key. *Check*: for each node, in the order of keys: its key, then for each leaf of its payload, from left to right, the first
+//! byte of its numbers and the first byte of its text.
 
 use pagemark::typed::{Bytes, Field, Mutator, Ref};
 use pagemark::{Exhausted, Trace};
 use std::sync::atomic::Ordering;
 
 use super::{Live, Spec, Workload};
+use crate::bench::fold::Fold;
 use crate::bench::parameter::{Parameter, Values};
 use crate::bench::sizes;
 use crate::bench::worker::{Failure, Stores, Worker};
@@ -71,7 +73,7 @@ impl Workload for Splay {
         Live::always(values.get(&NODES) * NODE_BYTES + threads * sizes::of::<Tree>())
     }
 
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure> {
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure> {
         let (nodes, requests) = (worker.share(worker.value(&NODES)), worker.share(worker.value(&REQUESTS)));
         let stores = worker.stores();
         let mut random = worker.random();
@@ -109,10 +111,10 @@ impl Workload for Splay {
 
         let mutator = &worker.mutator;
         let root = tree.get(mutator).ok_or("the tree is gone")?.value().root.get(mutator);
-        let mut found = Found::default();
+        let mut found = Found { count: 0, sum: 0, fold: Fold::new() };
         check(mutator, root, &mut found)?;
         if (found.count, found.sum) == (nodes, sum) {
-            Ok(())
+            Ok(found.fold.value())
         } else {
             Err(format!("{} keys add up to {}, not {nodes} to {sum}", found.count, found.sum).into())
         }
@@ -149,6 +151,20 @@ fn is_payload(mutator: &Mutator, payload: Ref<'_, Payload>, depth: u32, key: u64
         return below(&payload.left) && below(&payload.right);
     }
     is_filled(&payload.numbers, NUMBERS) && is_filled(&payload.text, TEXT)
+}
+
+/// Takes in the first byte of each leaf's numbers, and of its text.
+fn leaves(mutator: &Mutator, payload: Ref<'_, Payload>, fold: &mut Fold) {
+    for bytes in [&payload.numbers, &payload.text] {
+        if let Some(bytes) = bytes.get(mutator) {
+            fold.add(u64::from(bytes.bytes()[0].load(Ordering::Relaxed)));
+        }
+    }
+    for half in [&payload.left, &payload.right] {
+        if let Some(half) = half.get(mutator) {
+            leaves(mutator, half, fold);
+        }
+    }
 }
 
 /// Moves the node with `key`, or a neighbour of where it would be, to the root: top-down, with the two trees of smaller and greater keys built as
@@ -252,10 +268,10 @@ fn take_below(mutator: &Mutator, stores: Stores, tree: Ref<'_, Tree>, key: u64) 
     Some(root.key)
 }
 
-#[derive(Default)]
 struct Found {
     count: u64,
     sum: u64,
+    fold: Fold,
 }
 
 /// Walks in the order of keys. A splay tree can be as deep as it has nodes, so the walk has a stack of its own.
@@ -279,6 +295,10 @@ fn check(mutator: &Mutator, root: Option<Ref<'_, Node>>, found: &mut Found) -> R
         last = Some(node.key);
         found.count += 1;
         found.sum = found.sum.wrapping_add(node.key);
+        found.fold.add(node.key);
+        if let Some(payload) = payload {
+            leaves(mutator, payload, &mut found.fold);
+        }
         next = node.value().right.get(mutator);
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! *Lives*: `size` objects of 288 bytes, in arrays of 512; per thread its share. *A step*: a request, which replaces objects worth 64 KB; it begins when it is due or
 //! when the one before is done, so that a step is never waiting. `open_loop` is how long after its due time each was done. *Checked*: the objects add up to the sum of
-//! what was put in and not thrown out.
+//! what was put in and not thrown out. *Check*: for each object, in the order of places: its value, then the first byte of its body.
 
 use std::sync::atomic::Ordering;
 
@@ -17,6 +17,7 @@ use pagemark::{Exhausted, Trace};
 use serde_json::{Map, Value, json};
 
 use super::{Live, Spec, Workload};
+use crate::bench::fold::Fold;
 use crate::bench::measure::quantiles::{Quantiles, histogram};
 use crate::bench::parameter::{Parameter, Values};
 use crate::bench::run::Finished;
@@ -74,7 +75,7 @@ impl Workload for Sweep {
         Live::always(super::shares(values.get(&OBJECTS), threads).map(one).sum())
     }
 
-    fn thread(&self, worker: &mut Worker<'_>) -> Result<(), Failure> {
+    fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure> {
         let objects = worker.share(worker.value(&OBJECTS));
         let groups = objects.div_ceil(GROUP);
         let stores = worker.stores();
@@ -118,9 +119,11 @@ impl Workload for Sweep {
                     &group.value()[(at % GROUP) as usize]
                 };
                 while todo > 0 {
-                    let value = random.any();
+                    let mut next = random.clone();
+                    let value = next.any();
                     let new = item(mutator, value)?;
-                    let field = place(random.below(objects));
+                    let field = place(next.below(objects));
+                    random = next;
                     sum = sum.wrapping_add(value).wrapping_sub(field.get(mutator).expect("every place is full").value);
                     stores.set(field, Some(new));
                     if random.one_in(shuffle) {
@@ -140,7 +143,7 @@ impl Workload for Sweep {
         let mutator = &worker.mutator;
         let groups =
             store.get(mutator).and_then(|store| store.value().groups.get(mutator)).ok_or("the store is gone")?;
-        let mut found = 0u64;
+        let (mut found, mut fold) = (0u64, Fold::new());
         for place in 0..objects {
             let group = groups[(place / GROUP) as usize].get(mutator).ok_or("a group is gone")?;
             let item = group[(place % GROUP) as usize].get(mutator).ok_or("an object is gone")?;
@@ -149,8 +152,10 @@ impl Workload for Sweep {
                 return Err(format!("the object at {place} is damaged").into());
             }
             found = found.wrapping_add(item.value);
+            fold.add(item.value);
+            fold.add(u64::from(body.bytes()[0].load(Ordering::Relaxed)));
         }
-        if found == sum { Ok(()) } else { Err(format!("the objects add up to {found}, not {sum}").into()) }
+        if found == sum { Ok(fold.value()) } else { Err(format!("the objects add up to {found}, not {sum}").into()) }
     }
 
     fn add(&self, finished: &Finished, result: &mut Map<String, Value>) {
