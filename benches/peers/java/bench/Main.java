@@ -26,17 +26,19 @@ final class Main {
 
     /** CONTESTANT WORKLOAD --safepoints LOG --steps FILE --threads 1 --PARAMETER VALUE ... */
     public static void main(String[] arguments) {
+        int status = 0;
         try {
             System.out.println(perform(arguments));
         } catch (OutOfMemoryError error) {
-            fail(2, "out of memory: " + error.getMessage());
-        } catch (WrongResult | IllegalArgumentException | IOException exception) {
-            fail(1, exception.getMessage());
+            System.err.println("out of memory: " + error.getMessage());
+            status = 2;
+        } catch (WrongResult | IllegalArgumentException exception) {
+            System.err.println(exception.getMessage());
+            status = 1;
+        } catch (IOException exception) {
+            System.err.println(exception);
+            status = 1;
         }
-    }
-
-    private static void fail(int status, String why) {
-        System.err.println(why);
         System.exit(status);
     }
 
@@ -46,21 +48,21 @@ final class Main {
         }
         String contestant = arguments[0];
         String name = arguments[1];
-        Map<String, String> options = options(arguments);
-        Run run = new Run(options);
-        if (run.value("threads") != 1) {
-            throw new IllegalArgumentException("peers run with one thread");
+        try (Run run = new Run(options(arguments))) {
+            if (run.value("threads") != 1) {
+                throw new IllegalArgumentException("peers run with one thread");
+            }
+            long check = workload(name).run(run);
+            run.write();
+            return String.format(
+                    Locale.ROOT,
+                    "{\"peer\":\"%s\",\"version\":\"%s\",\"workload\":\"%s\",\"check\":\"%s\",%s}",
+                    contestant,
+                    System.getProperty("java.version"),
+                    name,
+                    Long.toUnsignedString(check),
+                    run.measured());
         }
-        long check = workload(name).run(run);
-        run.write();
-        return String.format(
-                Locale.ROOT,
-                "{\"peer\":\"%s\",\"version\":\"%s\",\"workload\":\"%s\",%s,\"check\":\"%s\"}",
-                contestant,
-                System.getProperty("java.version"),
-                name,
-                run.measured(),
-                Long.toUnsignedString(check));
     }
 
     private static Workload workload(String name) {

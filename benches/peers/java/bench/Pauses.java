@@ -15,7 +15,7 @@ import java.util.regex.Pattern;
  * program is asked to stop. The collectors' own reports count in milliseconds and differ in what they count. The log is read once,
  * when everything is over.
  */
-final class Pauses {
+final class Pauses implements AutoCloseable {
     /** A safepoint of a collector; others stop for the compiler, for example. */
     private static final Pattern LINE =
             Pattern.compile("Safepoint \"(?:G1|Parallel|Shenandoah|Z|CollectForMetadata)\\w*\",.* Total: +(\\d+) ns");
@@ -46,10 +46,9 @@ final class Pauses {
         }
     }
 
-    /** Count and quantiles, and the log is gone. */
+    /** Count and quantiles. */
     String json() throws IOException {
         byte[] bytes = Files.readAllBytes(log);
-        Files.delete(log);
         String lines = new String(bytes, (int) from, (int) (to - from), StandardCharsets.US_ASCII);
         double[] milliseconds = lines.lines()
                 .map(LINE::matcher)
@@ -69,5 +68,11 @@ final class Pauses {
     /** The least of the sorted numbers that so many are not above. */
     private static double quantile(double[] sorted, double share) {
         return sorted.length == 0 ? 0 : sorted[(int) Math.ceil(share * sorted.length) - 1];
+    }
+
+    /** The log is gone. */
+    @Override
+    public void close() throws IOException {
+        Files.delete(log);
     }
 }

@@ -13,7 +13,7 @@ import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
 
 /** Notes what happens between {@link #begin} and {@link #end}. */
-final class Run {
+final class Run implements AutoCloseable {
     /** The key of the file for the steps. */
     static final String FILE = "file";
 
@@ -127,5 +127,11 @@ final class Run {
                 user,
                 kernel,
                 pauses.json());
+    }
+
+    /** It is over, whatever came of it. */
+    @Override
+    public void close() throws IOException {
+        pauses.close();
     }
 }
