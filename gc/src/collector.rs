@@ -3,7 +3,7 @@
 use std::ops::DerefMut;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::barrier::{self, Barrier, Mechanism, cards::CardTable};
 use crate::config::{Config, Log, Zeal};
@@ -109,10 +109,22 @@ pub struct Control {
     pub hurry: AtomicBool,
 }
 
+/// A cycle that somebody asked for.
+pub struct Request {
+    /// Why.
+    pub reason: Reason,
+    /// Whether mutators are to be stopped from beginning to end.
+    pub stop_the_world: bool,
+    /// When it was asked for first. On a busy machine that may be a while before it begins.
+    pub at: Instant,
+}
+
 /// What its lock guards.
 #[derive(Default)]
 pub struct ControlState {
     requested: Option<Reason>,
+    /// When.
+    requested_at: Option<Instant>,
     stop_the_world: bool,
     running: bool,
     /// The collector thread does something, if only after the end of a cycle.
@@ -139,6 +151,7 @@ impl Control {
         let mut state = self.state.lock();
         let target = state.completed + if state.running { 2 } else { 1 };
         state.requested = Some(reason);
+        state.requested_at.get_or_insert_with(Instant::now);
         state.stop_the_world |= stop_the_world;
         self.changed.notify_all();
         while state.completed < target {
@@ -147,7 +160,7 @@ impl Control {
     }
 
     /// For the collector thread: the next request, or `None` at the end. Marks a cycle as running.
-    pub fn next(&self) -> Option<(Reason, bool)> {
+    pub fn next(&self) -> Option<Request> {
         let mut state = self.state.lock();
         state.busy = false;
         self.changed.notify_all();
@@ -160,7 +173,8 @@ impl Control {
             {
                 state.running = true;
                 state.busy = true;
-                return Some((reason, std::mem::take(&mut state.stop_the_world)));
+                let at = state.requested_at.take().unwrap_or_else(Instant::now);
+                return Some(Request { reason, stop_the_world: std::mem::take(&mut state.stop_the_world), at });
             }
             self.changed.wait(&mut state);
         }
@@ -200,6 +214,7 @@ impl Control {
         // What was requested while it ran only by the pacer or a failed allocation has been answered by it.
         if matches!(state.requested, Some(Reason::Trigger | Reason::LimitReached)) {
             state.requested = None;
+            state.requested_at = None;
         }
         self.changed.notify_all();
     }
@@ -214,6 +229,7 @@ impl Control {
         }
         if state.requested.is_none() {
             state.requested = Some(reason);
+            state.requested_at = Some(Instant::now());
             self.changed.notify_all();
         }
     }

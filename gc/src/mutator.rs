@@ -43,6 +43,8 @@ pub struct Mutator {
     party: Arc<Party>,
     collector: Collector,
     reported: std::cell::Cell<u64>,
+    /// Bytes of memory without objects it had taken then.
+    fresh: std::cell::Cell<u64>,
     refills: std::cell::Cell<u64>,
     safepoints: u64,
     /// Calls of `reclaim` after an exhausted allocation, since the slow path last succeeded.
@@ -61,6 +63,7 @@ impl Mutator {
             party,
             collector,
             reported: 0.into(),
+            fresh: 0.into(),
             refills: 0.into(),
             safepoints: 0,
             failures: 0.into(),
@@ -119,7 +122,11 @@ impl Mutator {
         let new = taken.saturating_sub(self.reported.get());
         if new >= REPORT_BYTES {
             self.reported.set(taken);
-            if shared.pacer.allocated(new) {
+            let fresh = locals.tracked.fresh() + locals.leaf.fresh();
+            let from_holes = self.fresh.replace(fresh) == fresh;
+            let enough = shared.pacer.allocated(new);
+            // While blocks are being swept more are in use than will be.
+            if enough && !from_holes && !shared.heap.sweeping() && shared.pacer.due(shared.heap.used_bytes() as u64) {
                 shared.request(Reason::Trigger, false);
             }
             if taken / BYTES_BETWEEN_RESTS != (taken - new) / BYTES_BETWEEN_RESTS && !shared.rest.get().is_zero() {

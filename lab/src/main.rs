@@ -3,10 +3,13 @@
 //! `pagemark bench` runs one of a dozen workloads and says what it cost whom: time, processors, stalls, memory. Beside them it prints a
 //! control thread's stalls in the same run: on a shared machine a worst case means something only beside the machine's own.
 //!
+//! `pagemark compare` runs the same work by each mechanism and by programs in other languages, and writes down what was measured.
+//!
 //! `pagemark stress` runs random programs on it and compares the whole heap with what it must hold. `pagemark semantics` finds out what the kernel does
 //! with write protection; `pagemark doctor` says what that means for a heap on this machine.
 
 mod bench;
+mod compare;
 mod doctor;
 mod semantics;
 mod stress;
@@ -31,6 +34,8 @@ enum Command {
     /// Run a workload and print what it measured, as one JSON object
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Run the same work by each mechanism and by peers in other languages, and write what was measured
+    Compare(compare::Arguments),
     /// Run random programs of heap operations and compare the heap, word for word, with what it must hold
     Stress(stress::Arguments),
     /// Say which mechanisms work here, what they cost, and what would help; exits with 0 if heaps mark concurrently, 1 if only with
@@ -44,6 +49,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let (result, right) = match arguments.command {
         Command::Bench(bench) => bench::run(&bench).map_err(|failure| -> Box<dyn std::error::Error> { failure })?,
         Command::Stress(arguments) => stress::run(&arguments)?,
+        Command::Compare(arguments) => return compare::run(&arguments),
         Command::Doctor(arguments) => std::process::exit(doctor::run(&arguments)?),
         Command::Semantics(semantics) => return semantics::run(semantics),
     };

@@ -395,8 +395,8 @@ DEFECTS = [
     Defect(
         "cycle-starts-late",
         "gc/src/cycle/pacer.rs",
-        "room.saturating_sub(estimate).max(room / 4)",
-        "room.saturating_sub(estimate / 8).max(room / 4)",
+        "used + self.reserve.load(Ordering::Relaxed) >= goal",
+        "used + self.reserve.load(Ordering::Relaxed) / 8 >= goal",
         "a cycle starts too late to end below the goal",
         ["unit"],
     ),

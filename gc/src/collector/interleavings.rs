@@ -26,10 +26,10 @@ impl Requests {
     }
 
     fn cycle(&self) -> bool {
-        let Some((_, stopped)) = self.control.next() else { return false };
+        let Some(request) = self.control.next() else { return false };
         let number = self.begun.fetch_add(1, Relaxed) + 1;
         self.ended.store(number, Relaxed);
-        if stopped {
+        if request.stop_the_world {
             self.ended_stopped.store(number, Relaxed);
         }
         self.control.completed();

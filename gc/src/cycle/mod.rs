@@ -59,11 +59,22 @@ pub fn run(shared: &Shared) {
     let _abort = AbortOnUnwind;
     let mut number = 0;
     let mut retention = Retention::new(Instant::now());
-    while let Some((reason, stop_the_world)) = shared.control.next() {
+    let mut last = (Instant::now(), shared.pacer.total());
+    while let Some(request) = shared.control.next() {
         number += 1;
-        let stop_the_world = stop_the_world || !shared.barrier().sees_writes();
-        let report = Cycle::new(shared, number, reason, stop_the_world).run();
-        finish(shared, &report, &mut retention);
+        let stop_the_world = request.stop_the_world || !shared.barrier().sees_writes();
+        let begun = (Instant::now(), shared.pacer.total());
+        let report = Cycle::new(shared, number, request.reason, stop_the_world).run();
+        let concurrent = if stop_the_world { Duration::ZERO } else { request.at.elapsed() };
+        let goal = shared.pacer.learn(Lesson {
+            live: report.live_bytes,
+            allocated_during: report.allocated_during,
+            concurrent,
+            allocated_before: begun.1 - last.1,
+            before: begun.0 - last.0,
+        });
+        last = (Instant::now(), shared.pacer.total());
+        finish(shared, &report, goal, &mut retention);
         if matches!(shared.config.zeal(), Zeal::Phase(_)) {
             shared.request(Reason::Zeal, false);
         }
@@ -78,9 +89,8 @@ fn boundary(shared: &Shared, phase: Phase) {
     }
 }
 
-/// After the pause: tell, pace, let waiters go, sweep, give memory back.
-fn finish(shared: &Shared, report: &CycleReport, retention: &mut Retention) {
-    let goal = shared.pacer.learn(Lesson { live: report.live_bytes, allocated_during: report.allocated_during });
+/// After the pause: tell, let waiters go, sweep, give back what the heap does not need below its `goal`.
+fn finish(shared: &Shared, report: &CycleReport, goal: u64, retention: &mut Retention) {
     shared.stats.record_cycle(report);
     shared.stats.record_heap(shared.pacer.total(), shared.heap.footprint.peak() as u64);
     if shared.config.log() != Log::Off {

@@ -1,21 +1,29 @@
 //! When a cycle starts.
 //!
-//! Two inequalities must hold. The heap is allowed to grow to a *goal*: `live × growth`, or `heap` if that is more, or the
-//! limit if that is less. A cycle must end before the goal is reached:
+//! The heap is allowed to grow to a *goal*: `live × growth`, or `heap` if that is more, or the limit if that is less. While a cycle marks, mutators
+//! take memory without objects only: free blocks, and what was never used. So a cycle must start while there is still a *reserve* of it:
 //!
 //! ```text
-//! live + allocated since the last cycle + allocated while this one runs ≤ goal
+//! blocks and pages in use + reserve ≤ goal
 //! ```
 //!
-//! What is allocated while a cycle runs is estimated from the last ones (the larger of the last and the running mean, plus a quarter), so the
-//! *budget*, what may be allocated before the next cycle starts, is `goal − live − estimate`. It is never less than a quarter of
-//! `goal − live`, nor less than a floor: a program that allocates faster than it can be marked would otherwise do nothing but collect.
+//! Between cycles mutators fill holes first, and that uses up nothing. So the question is asked when a mutator takes memory without objects, and not
+//! earlier: to start while there are holes would waste them, and would not make the reserve larger.
+//!
+//! The reserve is what will be allocated while the cycle runs, as estimated from the last ones: the larger of the last and the running mean, plus a
+//! quarter. What counts of a cycle is what mutators *would* have allocated while it ran, had they not had to wait: their rate before it, times
+//! its length from the moment it was asked for, if that is more than what they did allocate. Otherwise a cycle that comes too late, so that everybody
+//! waits in it and allocates nothing, would teach that the next one may come as late.
+//!
+//! Between two cycles at least a quarter of `goal − live` is allocated, and a floor: a program that allocates faster than it can be marked would
+//! otherwise do nothing but collect.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
-/// No budget is smaller than this many bytes.
+/// So many bytes are allocated between two cycles, however small the heap.
 const FLOOR: u64 = 1 << 20;
 
 /// What the pacer learns from a cycle.
@@ -25,6 +33,20 @@ pub struct Lesson {
     pub live: u64,
     /// Bytes allocated while it ran.
     pub allocated_during: u64,
+    /// How long mutators could have allocated, from the moment when it was asked for to its end: nothing if they were stopped.
+    pub concurrent: Duration,
+    /// Bytes allocated since the cycle before.
+    pub allocated_before: u64,
+    /// How long that took.
+    pub before: Duration,
+}
+
+impl Lesson {
+    /// Bytes that mutators would have allocated while it ran, had they gone on as before, or did allocate.
+    fn demand(&self) -> f64 {
+        let rate = self.allocated_before as f64 / self.before.as_secs_f64().max(1e-6);
+        (rate * self.concurrent.as_secs_f64()).max(self.allocated_during as f64)
+    }
 }
 
 /// Decides when a cycle starts. The atomics are counters and thresholds; they order nothing else.
@@ -32,14 +54,17 @@ pub struct Pacer {
     growth: f64,
     heap: u64,
     limit: AtomicU64,
+    /// Bytes taken since the last cycle, and how many there must be before the next.
     since: AtomicU64,
-    budget: AtomicU64,
+    least: AtomicU64,
+    goal: AtomicU64,
+    reserve: AtomicU64,
     total: AtomicU64,
-    during_mean: Mutex<f64>,
+    demand_mean: Mutex<f64>,
 }
 
 impl Pacer {
-    /// The first cycle starts when three quarters of `heap` bytes are allocated.
+    /// The first cycle starts when three quarters of `heap` bytes are in use.
     pub fn new(growth: f64, heap: u64, limit: u64) -> Pacer {
         let heap = heap.min(limit);
         Pacer {
@@ -47,17 +72,25 @@ impl Pacer {
             heap,
             limit: limit.into(),
             since: 0.into(),
-            budget: (heap / 4 * 3).max(FLOOR.min(limit / 4)).into(),
+            least: FLOOR.min(limit / 4).into(),
+            goal: heap.into(),
+            reserve: (heap / 4).into(),
             total: 0.into(),
-            during_mean: 0.0.into(),
+            demand_mean: 0.0.into(),
         }
     }
 
-    /// A mutator took `bytes`; true when it is time for a cycle.
+    /// A mutator took `bytes`, from holes or not; true when enough was taken since the last cycle for another.
     pub fn allocated(&self, bytes: u64) -> bool {
         self.total.fetch_add(bytes, Ordering::Relaxed);
         let since = self.since.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        since >= self.budget.load(Ordering::Relaxed)
+        since >= self.least.load(Ordering::Relaxed)
+    }
+
+    /// A mutator took memory without objects, and `used` bytes of blocks and pages are in use: true when it is time for a cycle.
+    pub fn due(&self, used: u64) -> bool {
+        let goal = self.goal.load(Ordering::Relaxed).min(self.limit.load(Ordering::Relaxed));
+        used + self.reserve.load(Ordering::Relaxed) >= goal
     }
 
     /// Bytes taken by mutators since creation.
@@ -65,24 +98,24 @@ impl Pacer {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// The hard limit changed. The next budget heeds it.
+    /// The hard limit changed.
     pub fn set_limit(&self, limit: u64) {
         self.limit.store(limit, Ordering::Relaxed);
     }
 
-    /// A cycle ended: sets the next budget, and returns the goal in bytes.
+    /// A cycle ended: sets when the next one is due, and returns the goal in bytes.
     pub fn learn(&self, lesson: Lesson) -> u64 {
-        let during = lesson.allocated_during as f64;
-        let mut mean = self.during_mean.lock();
-        *mean = if *mean == 0.0 { during } else { 0.7 * *mean + 0.3 * during };
-        let estimate = (mean.max(during) * 1.25) as u64;
+        let demand = lesson.demand();
+        let mut mean = self.demand_mean.lock();
+        *mean = if *mean == 0.0 { demand } else { 0.7 * *mean + 0.3 * demand };
+        let reserve = (mean.max(demand) * 1.25) as u64;
         let limit = self.limit.load(Ordering::Relaxed);
         let goal = ((lesson.live as f64 * self.growth) as u64).max(self.heap).min(limit);
-        let room = goal.saturating_sub(lesson.live);
-        let budget = room.saturating_sub(estimate).max(room / 4).max(FLOOR.min(limit / 4));
-        // What was allocated while the cycle ran and survived is part of `live`; the rest is swept with everything else.
+        let least = (goal.saturating_sub(lesson.live) / 4).max(FLOOR.min(limit / 4));
         self.since.store(0, Ordering::Relaxed);
-        self.budget.store(budget, Ordering::Relaxed);
+        self.least.store(least, Ordering::Relaxed);
+        self.reserve.store(reserve, Ordering::Relaxed);
+        self.goal.store(goal, Ordering::Relaxed);
         goal
     }
 }
@@ -91,22 +124,58 @@ impl Pacer {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_cycle_starts_early_enough_to_end_below_the_goal() {
-        let pacer = Pacer::new(2.0, 32 << 20, 1 << 30);
-        let goal = pacer.learn(Lesson { live: 100 << 20, allocated_during: 20 << 20 });
-        assert_eq!(goal, 200 << 20);
-        let mut allocated = 0u64;
-        while !pacer.allocated(1 << 16) {
-            allocated += 1 << 16;
+    /// A cycle of 10 ms, 50 ms after the one before.
+    fn lesson(live: u64, allocated_before: u64, allocated_during: u64) -> Lesson {
+        let (concurrent, before) = (Duration::from_millis(10), Duration::from_millis(50));
+        Lesson { live, allocated_during, concurrent, allocated_before, before }
+    }
+
+    /// What is in use when a cycle starts, in a heap that has `used` bytes in use after the last one and no holes.
+    fn used_when_a_cycle_starts(pacer: &Pacer, mut used: u64) -> u64 {
+        while !(pacer.allocated(1 << 16) && pacer.due(used + (1 << 16))) {
+            used += 1 << 16;
         }
-        assert!((100 << 20) + allocated + (20 << 20) <= goal, "{allocated}");
+        used
     }
 
     #[test]
-    fn a_full_heap_still_gets_a_budget() {
+    fn a_cycle_starts_early_enough_to_end_below_the_goal() {
+        let pacer = Pacer::new(2.0, 32 << 20, 1 << 30);
+        let goal = pacer.learn(lesson(100 << 20, 0, 20 << 20));
+        assert_eq!(goal, 200 << 20);
+        let used = used_when_a_cycle_starts(&pacer, 100 << 20);
+        assert!(used + (20 << 20) <= goal, "{used}");
+    }
+
+    #[test]
+    fn a_cycle_in_which_everybody_waited_teaches_to_start_earlier() {
+        let pacer = Pacer::new(2.0, 32 << 20, 200 << 20);
+        // A MB a millisecond before it, nothing in it: in its 10 ms it would have been 10 MB.
+        pacer.learn(lesson(100 << 20, 50 << 20, 0));
+        let used = used_when_a_cycle_starts(&pacer, 100 << 20);
+        assert!((180 << 20..190 << 20).contains(&used), "{used}");
+    }
+
+    #[test]
+    fn a_cycle_with_the_world_stopped_needs_no_room() {
+        let pacer = Pacer::new(2.0, 32 << 20, 200 << 20);
+        pacer.learn(Lesson { concurrent: Duration::ZERO, ..lesson(100 << 20, 50 << 20, 0) });
+        assert!(used_when_a_cycle_starts(&pacer, 100 << 20) > 199 << 20);
+    }
+
+    #[test]
+    fn memory_in_use_that_has_holes_is_filled_before_the_next_cycle() {
+        let pacer = Pacer::new(2.0, 32 << 20, 200 << 20);
+        pacer.learn(lesson(100 << 20, 50 << 20, 10 << 20));
+        // Blocks with holes fill the heap: the first block without objects is asked for when they are full.
+        assert!(pacer.due(195 << 20));
+        assert!(!pacer.due(150 << 20));
+    }
+
+    #[test]
+    fn a_full_heap_is_not_collected_all_the_time() {
         let pacer = Pacer::new(2.0, 32 << 20, 64 << 20);
-        pacer.learn(Lesson { live: 64 << 20, allocated_during: 64 << 20 });
+        pacer.learn(lesson(64 << 20, 64 << 20, 64 << 20));
         assert!(!pacer.allocated(1024));
     }
 }

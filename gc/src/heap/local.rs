@@ -35,6 +35,8 @@ pub struct Local {
     batch: Batch,
     /// Bytes of holes, overflow blocks and large objects taken, less what is left of the current ones.
     taken: u64,
+    /// Bytes of memory without objects taken: blocks and large objects.
+    fresh: u64,
     /// Refills and large objects so far: the slow path's count.
     pub refills: u64,
 }
@@ -52,6 +54,7 @@ impl Local {
             overflow_limit: 0,
             batch,
             taken: 0,
+            fresh: 0,
             refills: 0,
         }
     }
@@ -64,6 +67,11 @@ impl Local {
     /// Bytes of memory taken so far, used or not; never falls much, and is cheap to compare.
     pub fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// Bytes of memory without objects taken so far.
+    pub fn fresh(&self) -> u64 {
+        self.fresh
     }
 
     /// The blocks it owns: the current one, the overflow block and the batch.
@@ -143,6 +151,7 @@ impl Local {
         }
         large.publish(&run.range, &heap.metadata, heap.birth_colour());
         self.taken += run.range.len() as u64;
+        self.fresh += run.range.len() as u64;
         Ok(run.range.start)
     }
 
@@ -246,6 +255,7 @@ impl Local {
         }
         let block = self.batch.range.start;
         self.batch.range.start += BLOCK;
+        self.fresh += BLOCK as u64;
         if !self.batch.zeroed {
             heap.hand_out(&(block..block + BLOCK));
         }

@@ -16,15 +16,15 @@
 
 mod all;
 mod fold;
-mod measure;
+pub mod measure;
 mod meeting;
-mod parameter;
+pub mod parameter;
 mod result;
-mod run;
+pub mod run;
 mod sizes;
 mod trees;
 mod worker;
-mod workloads;
+pub mod workloads;
 
 use clap::{Arg, ArgAction, ArgMatches, FromArgMatches, Subcommand};
 use serde_json::Value;

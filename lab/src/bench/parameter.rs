@@ -80,6 +80,20 @@ impl Values {
         }
     }
 
+    /// Gives a parameter of the workload another value.
+    ///
+    /// # Errors
+    ///
+    /// When it is out of range.
+    pub fn give(&mut self, parameter: &Parameter, value: u64) -> Result<(), String> {
+        let (least, most) = parameter.range;
+        if !(least..=most).contains(&value) {
+            return Err(format!("{} is {value}; allowed is {least} to {most}", parameter.name));
+        }
+        self.0.insert(parameter.name, value);
+        Ok(())
+    }
+
     /// The value of a parameter of the workload.
     ///
     /// # Panics

@@ -114,9 +114,14 @@ fn configuration(request: &Request, live: Live) -> Result<Config, Failure> {
         None => request.multiplier.or(request.workload.spec().multiplier),
     };
     let Some(multiplier) = multiplier else { return Ok(config) };
-    let limit = ((live.peak as f64 * multiplier) as u64).max(LEAST_LIMIT);
+    let limit = limit(live, multiplier);
     let heap = if config.heap() == Config::default().heap() { limit } else { config.heap() };
     Ok(config.to_builder().limit(limit).heap(heap).build()?)
+}
+
+/// The limit of a heap that is a multiple of what lives.
+pub fn limit(live: Live, multiplier: f64) -> u64 {
+    ((live.peak as f64 * multiplier) as u64).max(LEAST_LIMIT)
 }
 
 fn execute(request: &Request) -> Result<Finished, Failure> {

@@ -41,11 +41,14 @@ impl Log {
         Log { safepoints: Vec::new(), waits: Vec::new(), steps: histogram(), long: Vec::new() }
     }
 
-    #[cfg(test)]
-    /// That of a thread which began at the first of `times` and ended a step at each other.
-    pub fn of_times(times: &[u64]) -> Log {
+    /// That of a thread which began at the first of `times` and ended a step at each other. Where steps are due every `interval` nanoseconds a step
+    /// begins when it is due, if the one before it is done by then.
+    pub fn of_times(times: &[u64], interval: Option<f64>) -> Log {
         let mut log = Log::new();
-        times.windows(2).for_each(|pair| log.step(pair[0], pair[1]));
+        for (index, pair) in times.windows(2).enumerate() {
+            let due = interval.map_or(0, |interval| (index as f64 * interval) as u64);
+            log.step(pair[0].max(due).min(pair[1]), pair[1]);
+        }
         log
     }
 

@@ -54,11 +54,10 @@ impl Steps {
         }
     }
 
-    #[cfg(test)]
-    /// Of one thread that began at the first of `times` and ended a step at each other.
-    pub fn of_times(times: &[u64], requests: bool) -> Steps {
+    /// Of one thread that began at the first of `times` and ended a step at each other, due every `interval` nanoseconds if that is so.
+    pub fn of_times(times: &[u64], requests: bool, interval: Option<f64>) -> Steps {
         let elapsed = times.last().zip(times.first()).map_or(0, |(last, first)| last - first);
-        Steps::of(&[Thread { elapsed, log: &Log::of_times(times), times }], requests)
+        Steps::of(&[Thread { elapsed, log: &Log::of_times(times, interval), times }], requests)
     }
 }
 
@@ -102,14 +101,14 @@ mod tests {
         times.windows(2).for_each(|pair| log.step(pair[0], pair[1]));
         let elapsed = times[times.len() - 1];
         let worker = Steps::of(&[Thread { elapsed, log: &log, times: &times }], true);
-        let list = Steps::of_times(&times, true);
+        let list = Steps::of_times(&times, true, None);
         let json = |steps| serde_json::to_value(steps).expect("numbers");
         assert_eq!(json(worker), json(list));
     }
 
     #[test]
     fn every_step_is_in_the_bucket_of_its_length() {
-        let told = Steps::of_times(&times(), false);
+        let told = Steps::of_times(&times(), false, None);
         assert_eq!(told.distribution.iter().map(|(_, count)| count).sum::<u64>(), 101);
         let counts: Vec<u64> = told.distribution.iter().map(|(_, count)| *count).collect();
         assert_eq!(counts, [60, 40, 1], "{:?}", told.distribution);
@@ -120,8 +119,16 @@ mod tests {
     }
 
     #[test]
+    fn waiting_until_a_step_is_due_is_no_part_of_it() {
+        // Due at 0, 100 and 200 µs; the second is late, and so begins when the first is done.
+        let told = Steps::of_times(&[0, 150_000, 160_000, 210_000], false, Some(100_000.0));
+        assert_eq!((told.steps.count, told.steps.max_ms), (3, 0.15));
+        assert!((told.steps.p50_ms - 0.01).abs() < 1e-4, "{}", told.steps.p50_ms);
+    }
+
+    #[test]
     fn a_program_without_steps_has_none() {
-        let told = Steps::of_times(&[], true);
+        let told = Steps::of_times(&[], true, None);
         assert_eq!((told.steps.count, told.distribution.len(), told.seen.count), (0, 0, 0));
     }
 }

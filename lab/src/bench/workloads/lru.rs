@@ -1,9 +1,9 @@
 //! `lru`: a cache of the entries used last, asked for keys as people ask.
 //!
-//! A hash table with chains, and a list from the entry used last to the one used longest ago. Keys come from Zipf's distribution with exponent 0.99 over four times as
-//! many keys as the cache has entries, which is what YCSB takes for the requests of web services: few keys make up most of the hits, and the tail makes the
-//! misses. A hit moves an entry to the front, which writes up to six references in old objects all over memory; a miss makes a new entry and
-//! throws out the last, whose age no collector can guess.
+//! A hash table with chains, and a list from the entry used last to the one used longest ago. Keys come from Zipf's distribution with exponent 0.99, drawn as YCSB draws the requests of web services
+//! (checked against its generator) and scattered by a factor where YCSB hashes: few keys make up most of the hits, and the tail makes the misses. The cache, the number of keys, four times its
+//! entries, and a value's 256 bytes are our own; YCSB measures databases. A hit moves an entry to the front, which writes up to six references in old objects all over
+//! memory; a miss makes a new entry and throws out the last, whose age no collector can guess.
 //!
 //! *Lives*: `size` entries of 48 bytes with a value of 256 bytes each, and the table; per thread its share, in a cache of its own. *A step*: a request, which asks for 16 keys.
 //! *Checked*: the list has `size` entries in both directions, each is found in the table, and each has the value of its key. *Check*: for each entry, from the one used last to the one used longest
@@ -147,21 +147,26 @@ struct View<'m> {
 }
 
 impl<'m> View<'m> {
+    fn buckets(&self) -> usize {
+        self.cache.value().table.get(self.mutator).map_or(0, |table| table.len())
+    }
+
     fn bucket(&self, key: u64) -> &'m Field<Entry> {
         let table = self.cache.value().table.get(self.mutator).expect("a cache has a table").value();
         // The high bits of a product are the mixed ones.
         &table[(key >> 32) as usize & (table.len() - 1)]
     }
 
+    /// A chain is never longer than the table; a damaged one may be a ring, and that has to end too.
     fn find(&self, key: u64) -> Option<Ref<'m, Entry>> {
         let mut entry = self.bucket(key).get(self.mutator);
-        while let Some(this) = entry {
-            if this.key == key {
-                break;
+        for _ in 0..self.buckets() {
+            match entry {
+                Some(this) if this.key != key => entry = this.value().chain.get(self.mutator),
+                _ => return entry,
             }
-            entry = this.value().chain.get(self.mutator);
         }
-        entry
+        None
     }
 
     /// Puts in a key that is not there, as the newest.
@@ -202,7 +207,8 @@ impl<'m> View<'m> {
         let Some(oldest) = self.cache.value().oldest.get(self.mutator) else { return };
         self.unlink(oldest);
         let mut field = self.bucket(oldest.key);
-        while let Some(this) = field.get(self.mutator) {
+        for _ in 0..self.buckets() {
+            let Some(this) = field.get(self.mutator) else { return };
             if this == oldest {
                 self.stores.set(field, oldest.value().chain.get(self.mutator));
                 return;

@@ -70,6 +70,11 @@ pub trait Workload: Sync {
     /// When the check fails, or the heap is too small.
     fn thread(&self, worker: &mut Worker<'_>) -> Result<u64, Failure>;
 
+    /// Nanoseconds from the moment when a step is due to that of a thread's next, where steps are due at fixed moments.
+    fn interval(&self, _values: &Values, _threads: u64) -> Option<f64> {
+        None
+    }
+
     /// Adds to the result what only this workload has.
     fn add(&self, _finished: &Finished, _result: &mut Map<String, Value>) {}
 }

@@ -1,8 +1,9 @@
 //! `pusher`: a window of buffers, the newest pushing out the oldest, and the slowest push.
 //!
-//! The shape is the message-window test with which Pusher chose a language for its message bus (2016), known since from collectors of Go, OCaml and
-//! Haskell: a map from message number to a buffer of 1 KB, in which only the last 200,000 stay. Here the map is an array used in a ring. The
-//! buffers hold no references and live in blocks that are never armed, while the array is one large object written at ever new places.
+//! The shape is the message-window test with which Pusher chose a language for its message bus (Fisher 2016), which Scherer and then Sewell collected for a dozen languages: a map from
+//! message number to a buffer of 1,024 bytes, filled with the low byte of the number, in which only the last 200,000 stay. Checked against that collection: its map is an array used in a ring in Go and Java,
+//! and so it is here; the window fills while it is measured, here too. It pushes 1,000,000 messages in most languages and 2,000,000 in one; here it is the latter, so that nine windows pass.
+//! The buffers hold no references and live in blocks that are never armed, while the array is one large object written at ever new places.
 //!
 //! *Lives*: `window` buffers and the array, once they have been pushed; per thread its share. *A step*: one push, so that the worst push is the
 //! worst step. A push is less than a microsecond here, of which reading the clock is a part worth knowing. *Checked*: the buffers of the window are the last ones pushed.
