@@ -34,7 +34,9 @@ pub fn open(mechanism: Mechanism, mapping: &Mapping) -> Result<Box<dyn Subject>,
         Mechanism::Sync => Box::new(fault_thread::FaultThread::open(mapping)?),
         Mechanism::Sigbus => Box::new(signals::Signals::open(signals::Unprotect::Uffd, mapping)?),
         Mechanism::Mprotect => Box::new(signals::Signals::open(signals::Unprotect::Mprotect, mapping)?),
-        Mechanism::Auto | Mechanism::Cards | Mechanism::Stop => return Err(format!("{mechanism} arms no page").into()),
+        Mechanism::Auto | Mechanism::Cards | Mechanism::Stop | Mechanism::None => {
+            return Err(format!("{mechanism} arms no page").into());
+        }
     })
 }
 
