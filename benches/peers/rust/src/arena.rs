@@ -14,7 +14,7 @@ mod splay;
 
 use gc_arena::{Gc, Mutation, metrics::Metrics, metrics::Pacing};
 
-use crate::bench::{Bench, Failure, Workload};
+use pagemark_peers::bench::{Bench, Failure, Workload};
 
 /// Those there are.
 pub const WORKLOADS: [(&str, Workload); 6] = [

@@ -6,13 +6,10 @@
 //! ```
 
 mod arena;
-mod bench;
-mod fold;
-mod random;
 mod with_dumpster;
 mod with_gc;
 
-use bench::{Bench, Failure, Workload};
+use pagemark_peers::bench::{Bench, Failure, Workload};
 
 /// Name, the library's name as a package, and the workloads it has.
 type Contestant = (&'static str, &'static str, &'static [(&'static str, Workload)]);

@@ -11,7 +11,7 @@ pub use dumpster::Trace;
 pub use dumpster::unsync::Gc;
 use dumpster::unsync::{CollectInfo, set_collect_condition};
 
-use crate::bench::{Bench, Failure, Workload};
+use pagemark_peers::bench::{Bench, Failure, Workload};
 
 /// What a type of the heap needs beside `Trace`: nothing.
 macro_rules! finalized {

@@ -5,7 +5,7 @@
 
 pub use gc::{Gc, GcCell, Trace};
 
-use crate::bench::{Bench, Failure, Workload};
+use pagemark_peers::bench::{Bench, Failure, Workload};
 
 /// What a type of the heap needs beside `Trace`: a finalizer, which does nothing.
 macro_rules! finalized {

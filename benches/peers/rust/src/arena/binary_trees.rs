@@ -3,7 +3,7 @@
 use gc_arena::{Arena, Collect, Gc, Mutation, Rootable};
 
 use super::{Bench, Failure};
-use crate::fold::Fold;
+use pagemark_peers::fold::Fold;
 
 /// The least depth of a tree.
 const LEAST: u64 = 4;

@@ -4,7 +4,7 @@ use gc_arena::barrier::{field, unlock};
 use gc_arena::{Arena, Collect, Gc, Mutation, Rootable, lock::Lock};
 
 use super::{Bench, Failure};
-use crate::fold::Fold;
+use pagemark_peers::fold::Fold;
 
 /// Mutations in a step.
 const STEP: u64 = 32;

@@ -4,7 +4,7 @@ use gc_arena::barrier::unlock;
 use gc_arena::{Arena, Collect, Gc, Mutation, Rootable, lock::Lock};
 
 use super::{Bench, Failure};
-use crate::fold::Fold;
+use pagemark_peers::fold::Fold;
 
 /// Messages in a request.
 const BATCH: u64 = 32;

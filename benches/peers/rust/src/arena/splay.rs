@@ -6,7 +6,7 @@ use gc_arena::barrier::unlock;
 use gc_arena::{Arena, Collect, Gc, Mutation, Rootable, lock::Lock};
 
 use super::{Bench, Failure};
-use crate::fold::Fold;
+use pagemark_peers::fold::Fold;
 
 /// Depth of a payload: 2^DEPTH leaves.
 const DEPTH: u32 = 5;

@@ -1,7 +1,7 @@
 //! Short-lived trees of growing depth beside one that lives.
 
 use super::{Bench, Failure, Gc, Trace};
-use crate::fold::Fold;
+use pagemark_peers::fold::Fold;
 
 /// The least depth of a tree.
 const LEAST: u64 = 4;

@@ -1,7 +1,7 @@
 //! A big tree lives, small trees die, and every sixteenth replaces a subtree of the live one.
 
 use super::{Bench, Failure, Gc, GcCell, Trace};
-use crate::fold::Fold;
+use pagemark_peers::fold::Fold;
 
 /// Levels of a small tree.
 const SMALL: u32 = 11;

@@ -1,7 +1,7 @@
 //! One random graph, whose edges are turned and whose labels are renewed.
 
 use super::{Bench, Failure, Gc, GcCell, Trace};
-use crate::fold::Fold;
+use pagemark_peers::fold::Fold;
 
 /// Mutations in a step.
 const STEP: u64 = 32;

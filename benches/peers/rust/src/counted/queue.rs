@@ -1,7 +1,7 @@
 //! A long queue, first in, first out, so that everything lives equally long.
 
 use super::{Bench, Failure, Gc, GcCell, Trace};
-use crate::fold::Fold;
+use pagemark_peers::fold::Fold;
 
 /// Messages in a request.
 const BATCH: u64 = 32;

@@ -1,7 +1,7 @@
 //! One write to a random old object of one page at a time.
 
 use super::{Bench, Failure, Gc, GcCell, Trace};
-use crate::fold::Fold;
+use pagemark_peers::fold::Fold;
 
 /// Writes in a step.
 const STEP: u64 = 64;

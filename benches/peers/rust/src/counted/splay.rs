@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{Bench, Failure, Gc, GcCell, Trace};
-use crate::fold::Fold;
+use pagemark_peers::fold::Fold;
 
 /// Depth of a payload: 2^DEPTH leaves.
 const DEPTH: u32 = 5;
