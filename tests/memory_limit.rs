@@ -116,7 +116,7 @@ fn fill(m: &mut Mutator, chain: &Root<Link>, kind: Kind, limit: usize) -> usize 
                 in_vain += 1;
                 assert!(in_vain < 10, "{kind:?}: reclaim({refused}) says there is room and there is none");
                 if let Err(error) = m.reclaim(refused) {
-                    assert_eq!(error, OutOfMemory { requested: refused, limit });
+                    assert_eq!(error, OutOfMemory { requested: refused, limit, collected: true });
                     return bytes;
                 }
             }

@@ -17,7 +17,7 @@ use crate::fatal::say;
 use crate::heap::Heap;
 use crate::layout::{BLOCK, PAGE};
 use crate::mark::team::Team;
-use crate::mark::tracer::Tracer;
+use crate::mark::tracer::{Tracer, Watch};
 use crate::memory::Backing;
 use crate::model::{ObjectModel, RootSource};
 use crate::mutator::Mutator;
@@ -27,7 +27,7 @@ use crate::primitive::meeting::{self, Condvar};
 use crate::primitive::thread::{self, JoinHandle};
 use crate::sys::kernel::Kernel;
 use crate::sys::limits;
-use crate::telemetry::{EventListener, HeapCreated, Reason, Stats, Summary};
+use crate::telemetry::{AllocationSampler, EventListener, HeapCreated, Reason, Stats, Summary, Trace};
 use crate::verify::oracle::Oracle;
 
 /// Why a heap could not be created.
@@ -45,6 +45,15 @@ pub enum HeapError {
     /// A thread of the collector.
     #[error("cannot start a collector thread: {0}; is the limit on threads reached (RLIMIT_NPROC, pids cgroup)?")]
     Thread(#[source] std::io::Error),
+    /// The file of the key `trace`.
+    #[error("cannot write the trace to `{file}`: {source}")]
+    Trace {
+        /// The file as it was configured.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 /// The smallest hard limit: below it not even a block for each of a handful of threads is left.
@@ -92,12 +101,27 @@ pub struct Shared {
     pub handed_over: meeting::Mutex<Vec<usize>>,
     pub(crate) globals: meeting::Mutex<Vec<Arc<dyn RootSource>>>,
     pub(crate) listeners: meeting::Mutex<Vec<Arc<dyn EventListener>>>,
+    /// One of them hears what single threads do. A flag that orders nothing: who sees it late is heard late.
+    threads_are_heard: std::sync::atomic::AtomicBool,
+    /// The listener that writes the timeline, which a fork must know.
+    pub(crate) trace: Option<Arc<Trace>>,
     /// The process whose threads collect: not that of a child that was forked without telling.
     process: AtomicU32,
+    /// Who hears of samples of what mutators that attach from now on allocate.
+    pub(crate) sampling: meeting::Mutex<Option<Sampling>>,
     /// For tests: what the cycle does wrong on purpose.
     pub(crate) defect: Option<Defect>,
     /// Entries a mark stack may hold.
     pub(crate) stack_bound: usize,
+}
+
+/// How allocations are sampled.
+pub(crate) struct Sampling {
+    /// Bytes from one point to the next, on average.
+    mean: u64,
+    /// Mutators so far, each of which has points of its own.
+    mutators: u64,
+    sampler: Arc<dyn AllocationSampler>,
 }
 
 /// What the collector thread is asked to do.
@@ -253,9 +277,15 @@ impl Shared {
         let name = config.name();
         let limit = heap.footprint.limit() as u64;
         let mechanism = mechanism_of(&*barrier);
-        // `cards` would be compared with itself, and `stop` sees nothing.
+        // `cards` would be compared with itself, and `stop` and `none` see nothing.
         let by_pages = barrier.sees_writes() && barrier.cards().is_none();
         let oracle = (config.oracle() && by_pages).then(|| Oracle::open(&heap.tracked.range, kernel)).transpose()?;
+        let created = HeapCreated { name, mechanism, backing: config.backing(), limit_bytes: limit };
+        let open = |file: &str| {
+            Trace::open(file, &created).map_err(|source| HeapError::Trace { file: file.to_owned(), source })
+        };
+        let trace = config.trace().map(open).transpose()?.map(Arc::new);
+        let listeners = trace.iter().map(|trace| trace.clone() as Arc<dyn EventListener>).collect();
         let team = Team::new(config.markers(), name, kernel).map_err(HeapError::Thread)?;
         Ok(Shared {
             team: Mutex::new(team),
@@ -271,8 +301,11 @@ impl Shared {
             control: Control::default(),
             handed_over: meeting::Mutex::default(),
             globals: meeting::Mutex::default(),
-            listeners: meeting::Mutex::default(),
+            listeners: meeting::Mutex::new(listeners),
+            threads_are_heard: std::sync::atomic::AtomicBool::new(trace.is_some()),
+            trace,
             process: std::process::id().into(),
+            sampling: meeting::Mutex::default(),
             defect,
             stack_bound: if defect == Some(Defect::TinyMarkStack) { 8 } else { 4 << 20 },
         })
@@ -289,9 +322,17 @@ impl Shared {
         self.team.lock()
     }
 
+    /// Whether cycles start when memory is short or about to be. Under `none` they do not, and only somebody's wish is one: `auto` never
+    /// becomes it.
+    pub fn collects(&self) -> bool {
+        self.config.mechanism() != Mechanism::None
+    }
+
     /// Asks the collector thread for a cycle, without waiting.
     pub fn request(&self, reason: Reason, hurry: bool) {
-        self.control.request(reason, hurry);
+        if self.collects() || reason == Reason::Zeal {
+            self.control.request(reason, hurry);
+        }
     }
 
     /// What a handshake asks of a mutator: retire its blocks, hand over its roots.
@@ -330,6 +371,19 @@ impl Shared {
         let listeners = self.listeners.lock().clone();
         listeners.iter().for_each(|listener| tell(&**listener));
     }
+
+    /// Tells all listeners what one thread did, if one of them wants to hear that. Not in a child that was forked without telling, where
+    /// their locks may be held for ever.
+    pub fn listen_to_threads(&self, tell: impl Fn(&dyn EventListener)) {
+        if self.threads_are_heard() && self.in_its_process() {
+            self.listen(tell);
+        }
+    }
+
+    /// Whether a listener hears what single threads do.
+    pub fn threads_are_heard(&self) -> bool {
+        self.threads_are_heard.load(Ordering::Relaxed)
+    }
 }
 
 /// Nine tenths of the memory this process may use; less where the address space is limited, since a heap reserves six times its
@@ -342,6 +396,12 @@ fn default_limit(backing: Backing) -> usize {
         Backing::Shmem => 16,
     };
     limits::address_space().map_or(memory, |addresses| memory.min(addresses as usize / share))
+}
+
+impl Watch for Shared {
+    fn marked(&self, helper: usize, since: Instant) {
+        self.listen(|listener| listener.worker_marked(helper, since));
+    }
 }
 
 /// A barrier never calls itself `auto`.
@@ -476,7 +536,17 @@ impl Collector {
         );
         let count_polls = matches!(self.shared().config.zeal(), Zeal::Safepoint(_));
         let party = self.shared().rendezvous.join(roots, count_polls);
-        Mutator::new(self.clone(), party)
+        let sampler = self.shared().sampling.lock().as_mut().map(|sampling| {
+            // SAFETY: this is the mutator's thread, outside its safepoints.
+            let locals = unsafe { party.locals() };
+            locals.tracked.sample(sampling.mean, 2 * sampling.mutators);
+            locals.leaf.sample(sampling.mean, 2 * sampling.mutators + 1);
+            sampling.mutators += 1;
+            sampling.sampler.clone()
+        });
+        let mutator = Mutator::new(self.clone(), party, sampler);
+        self.shared().listen_to_threads(|listener| listener.mutator_attached());
+        mutator
     }
 
     /// Adds roots that belong to no thread. They are traced while mutators run, so the source synchronises itself.
@@ -484,7 +554,7 @@ impl Collector {
         self.shared().globals.lock().push(roots);
     }
 
-    /// Adds a listener; it is told first what heap it hears. It is called on collector threads and, for stalls, on mutators.
+    /// Adds a listener; it is told first what heap it hears. It is called on collector threads and, for stalls and stops, on mutators.
     pub fn add_listener(&self, listener: Arc<dyn EventListener>) {
         let shared = self.shared();
         listener.heap_created(&HeapCreated {
@@ -493,7 +563,16 @@ impl Collector {
             backing: shared.config.backing(),
             limit_bytes: shared.heap.footprint.limit() as u64,
         });
+        if listener.hears_threads() {
+            shared.threads_are_heard.store(true, Ordering::Relaxed);
+        }
         shared.listeners.lock().push(listener);
+    }
+
+    /// Tells `sampler` of about one allocation in `mean` bytes of the mutators that attach from now on: of those in which certain bytes lie, with the
+    /// distances of a Poisson process ([`crate::heap::sampling`]).
+    pub fn sample_allocations(&self, mean: u64, sampler: Arc<dyn AllocationSampler>) {
+        *self.shared().sampling.lock() = Some(Sampling { mean, mutators: 0, sampler });
     }
 
     /// The card table that stores into existing objects must mark: only under `mechanism=cards`, or with `oracle`.
@@ -503,7 +582,7 @@ impl Collector {
     }
 
     /// Changes the hard limit, up to the one the heap was created with. A lower one takes effect as cycles free memory: one is requested if
-    /// more is committed now, and until then allocation goes on in what is.
+    /// more is committed now (but under `mechanism=none`), and until then allocation goes on in what is.
     ///
     /// # Errors
     ///

@@ -84,11 +84,13 @@ impl Mutator {
         let globals = shared.globals.lock();
         let listeners = shared.listeners.lock();
         let stats = shared.stats.lock();
+        let sampling = shared.sampling.lock();
+        let trace = shared.trace.as_ref().map(|trace| trace.lock());
 
         // SAFETY: every lock of the heap is free or ours, and no thread of it is in the middle of anything; the rest is the caller's word.
         let child = unsafe { shared.heap.mapping.kernel().fork() };
 
-        drop((control, handed_over, globals, listeners, stats));
+        drop((control, handed_over, globals, listeners, stats, sampling, trace));
         let forked = match child {
             Err(error) => Err(ForkError::Fork(error)),
             Ok(0) => {
@@ -139,6 +141,9 @@ fn restart(mutator: &Mutator) -> Result<(), String> {
     let shared = collector.shared();
     shared.heap.mapping.restart_in_child().map_err(|error| error.to_string())?;
     shared.barrier().restart_in_child().map_err(|error| error.to_string())?;
+    if let Some(trace) = &shared.trace {
+        trace.restart_in_child().map_err(|error| format!("cannot write a trace of its own: {error}"))?;
+    }
     collector.restart_threads().map_err(|error| format!("cannot start a collector thread: {error}"))
 }
 

@@ -14,19 +14,25 @@ use crate::config::Zeal;
 use crate::cycle::rendezvous::Party;
 use crate::heap::Exhausted;
 use crate::model::Space;
-use crate::telemetry::{Reason, StallCause};
+use crate::telemetry::{AllocationSampler, MutatorStop, Reason, StallCause, StopCause};
 
-/// A collection of everything unreachable did not make room for `requested` bytes.
+/// There is no room for `requested` bytes, and a collection of everything unreachable, where the heap is one that collects, made none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "out of memory: {requested} bytes do not fit below the heap limit of {limit} bytes, even after a full collection; \
-     drop references, or raise `limit`"
+    "out of memory: {requested} bytes do not fit below the heap limit of {limit} bytes{}",
+    if *.collected {
+        ", even after a full collection; drop references, or raise `limit`"
+    } else {
+        ", and `mechanism=none` does not collect; raise `limit`, or take another mechanism"
+    }
 )]
 pub struct OutOfMemory {
     /// Bytes asked for.
     pub requested: usize,
     /// The heap's hard limit in bytes.
     pub limit: usize,
+    /// Whether the heap is one that collects first: not under `mechanism=none`.
+    pub collected: bool,
 }
 
 /// Bytes a mutator takes before it tells the pacer.
@@ -53,12 +59,14 @@ pub struct Mutator {
     exhausted: std::cell::Cell<Option<Space>>,
     /// Bytes of the allocation that was exhausted last.
     wanted: std::cell::Cell<usize>,
+    /// Hears of samples of what it allocates.
+    sampler: Option<Arc<dyn AllocationSampler>>,
     /// Bound to its thread: not Send, not Sync.
     _thread: PhantomData<*mut ()>,
 }
 
 impl Mutator {
-    pub(crate) fn new(collector: Collector, party: Arc<Party>) -> Mutator {
+    pub(crate) fn new(collector: Collector, party: Arc<Party>, sampler: Option<Arc<dyn AllocationSampler>>) -> Mutator {
         Mutator {
             party,
             collector,
@@ -69,6 +77,7 @@ impl Mutator {
             failures: 0.into(),
             exhausted: None.into(),
             wanted: 0.into(),
+            sampler,
             _thread: PhantomData,
         }
     }
@@ -117,7 +126,14 @@ impl Mutator {
             Space::Tracked => &mut locals.tracked,
             Space::Leaf => &mut locals.leaf,
         };
-        let result = local.refill_and_alloc(&shared.heap, shared.barrier(), bytes);
+        let mut sample = None;
+        let result = match self.sampler {
+            None => local.refill_and_alloc(&shared.heap, shared.barrier(), bytes),
+            Some(_) => local.alloc_counted(&shared.heap, shared.barrier(), bytes).map(|(addr, bytes)| {
+                sample = bytes;
+                addr
+            }),
+        };
         let taken = locals.tracked.taken() + locals.leaf.taken();
         let new = taken.saturating_sub(self.reported.get());
         if new >= REPORT_BYTES {
@@ -138,6 +154,9 @@ impl Mutator {
             && self.refills.get().is_multiple_of(every)
         {
             shared.request(Reason::Zeal, false);
+        }
+        if let (Some(sampler), Some(bytes)) = (&self.sampler, sample) {
+            sampler.sampled(bytes);
         }
         match result {
             Ok(addr) => {
@@ -176,10 +195,13 @@ impl Mutator {
     #[inline(never)]
     fn safepoint(&mut self) {
         let shared = self.shared();
-        let throttled = shared.rendezvous.safepoint(&self.party, &|party| shared.hand_over(party), shared.rest.get());
-        if !throttled.is_zero() {
-            shared.stats.record_stall(throttled, StallCause::Throttle);
-            shared.listen(|listener| listener.mutator_stalled(throttled, StallCause::Throttle));
+        let visit = shared.rendezvous.safepoint(&self.party, &|party| shared.hand_over(party), shared.rest.get());
+        for stop in visit.handshake.iter().chain(&visit.pause) {
+            shared.listen_to_threads(|listener| listener.mutator_resumed(stop));
+        }
+        if !visit.rest.is_zero() {
+            shared.stats.record_stall(visit.rest, StallCause::Throttle);
+            shared.listen(|listener| listener.mutator_stalled(visit.rest, StallCause::Throttle));
         }
         self.safepoints += 1;
         if let Zeal::Safepoint(every) = self.shared().config.zeal()
@@ -192,7 +214,8 @@ impl Mutator {
     /// Runs `f`, a system call, a join, foreign code: pauses go on without this thread meanwhile. `f` must not use the heap. The
     /// thread's roots must be complete, and stay as they are.
     pub fn blocking<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        let away = Away::go(self);
+        let mut away = Away::go(self);
+        away.tells = true;
         let result = f();
         drop(away);
         result
@@ -201,11 +224,14 @@ impl Mutator {
     /// A safepoint. Runs one full cycle that starts after this call, and waits until everything unreachable at the call can be
     /// allocated again.
     pub fn collect(&mut self) {
+        let start = Instant::now();
         self.wait_for_cycle(Reason::Explicit, false);
+        let stop = MutatorStop::until_now(StopCause::Collection, start);
+        self.shared().listen_to_threads(|listener| listener.mutator_resumed(&stop));
     }
 
     /// A safepoint. After [`Exhausted`]: waits for the cycle that runs, then collects with all mutators stopped, until `bytes` can be
-    /// allocated in the space that was exhausted, or in both if none was since the last call.
+    /// allocated in the space that was exhausted, or in both if none was since the last call. Under `mechanism=none` it collects nothing.
     ///
     /// # Errors
     ///
@@ -232,7 +258,7 @@ impl Mutator {
                 fits = has_room(self.shared());
             }
             let mut races = 0;
-            while !fits {
+            while !fits && self.shared().collects() {
                 self.wait_for_cycle(Reason::OutOfMemory, true);
                 fits = has_room(self.shared());
                 races += 1;
@@ -250,7 +276,7 @@ impl Mutator {
         let stalled = start.elapsed();
         self.shared().stats.record_stall(stalled, StallCause::Allocation);
         self.shared().listen(|listener| listener.mutator_stalled(stalled, StallCause::Allocation));
-        if fits { Ok(()) } else { Err(OutOfMemory { requested: bytes, limit }) }
+        if fits { Ok(()) } else { Err(OutOfMemory { requested: bytes, limit, collected: self.shared().collects() }) }
     }
 
     /// A child that was forked in another way than [`Mutator::fork`] would wait for ever.
@@ -264,7 +290,7 @@ impl Mutator {
     fn wait_for_running_cycle(&mut self) {
         self.assert_collected();
         let away = Away::go(self);
-        let shared = away.0.shared();
+        let shared = away.mutator.shared();
         shared.control.wait_for_running();
         shared.heap.finish_sweeping();
     }
@@ -272,7 +298,7 @@ impl Mutator {
     fn wait_for_cycle(&mut self, reason: Reason, stop_the_world: bool) {
         self.assert_collected();
         let away = Away::go(self);
-        let shared = away.0.shared();
+        let shared = away.mutator.shared();
         shared.control.request_and_wait(reason, stop_the_world);
         shared.heap.finish_sweeping();
     }
@@ -294,27 +320,38 @@ impl Drop for Mutator {
             locals.tracked.taken() + locals.leaf.taken()
         };
         shared.pacer.allocated(taken.saturating_sub(self.reported.get()));
+        // While it still is one: a fork waits for what mutators do.
+        shared.listen_to_threads(|listener| listener.mutator_detached());
         shared.rendezvous.leave(&self.party, |party| shared.retire(party));
     }
 }
 
 /// The mutator is away while this lives, also while it unwinds.
-pub(crate) struct Away<'a>(&'a Mutator);
+pub(crate) struct Away<'a> {
+    mutator: &'a Mutator,
+    /// A stop that it comes back into is told by nobody else.
+    tells: bool,
+}
 
 impl<'a> Away<'a> {
     pub(crate) fn go(mutator: &'a mut Mutator) -> Away<'a> {
         let shared = mutator.shared();
         shared.rendezvous.go_away(&mutator.party, &|party| shared.hand_over(party));
-        Away(mutator)
+        Away { mutator, tells: false }
     }
 
     pub(crate) fn mutator(&self) -> &'a Mutator {
-        self.0
+        self.mutator
     }
 }
 
 impl Drop for Away<'_> {
     fn drop(&mut self) {
-        self.0.shared().rendezvous.come_back(&self.0.party);
+        let shared = self.mutator.shared();
+        if let Some(stop) = shared.rendezvous.come_back(&self.mutator.party)
+            && self.tells
+        {
+            shared.listen_to_threads(|listener| listener.mutator_resumed(&stop));
+        }
     }
 }

@@ -206,11 +206,13 @@ fn faults_are_counted_one_by_one() {
 }
 
 #[test]
-fn stop_reports_everything_always_and_says_that_it_sees_nothing() {
-    each_backing(Mechanism::Stop, 8, &Kernel::real(), |heap, _| {
-        assert!(!heap.opened.barrier.sees_writes());
-        assert_eq!((heap.take(0, 8), heap.take(2, 4)), (vec![0..8], vec![2..4]));
-    });
+fn stop_and_none_report_everything_always_and_say_that_they_see_nothing() {
+    for mechanism in [Mechanism::Stop, Mechanism::None] {
+        each_backing(mechanism, 8, &Kernel::real(), |heap, _| {
+            assert!(!heap.opened.barrier.sees_writes());
+            assert_eq!((heap.take(0, 8), heap.take(2, 4)), (vec![0..8], vec![2..4]));
+        });
+    }
 }
 
 #[test]

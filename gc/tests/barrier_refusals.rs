@@ -63,7 +63,7 @@ fn without_userfaultfd_its_mechanisms_are_refused_with_cause_and_remedy() {
 
 #[test]
 fn mechanisms_that_need_no_userfaultfd_open_without_it() {
-    for mechanism in [Mechanism::Mprotect, Mechanism::Cards, Mechanism::Stop] {
+    for mechanism in [Mechanism::Mprotect, Mechanism::Cards, Mechanism::Stop, Mechanism::None] {
         let kernel = no_userfaultfd(libc::ENOSYS);
         assert!(Tracked::open(mechanism, Backing::Anon, 8, &kernel).is_ok());
     }

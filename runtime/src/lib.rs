@@ -106,6 +106,12 @@ impl Heap {
         self.collector.add_listener(listener);
     }
 
+    /// Tells `sampler` of about one allocation in `mean` bytes, of mutators that attach from now on: what a profile of allocation sites is made of.
+    /// An object of `s` bytes is a sample with probability `1 − e^(−s/mean)`. Costs nothing where an allocation finds room.
+    pub fn sample_allocations(&self, mean: u64, sampler: Arc<dyn telemetry::AllocationSampler>) {
+        self.collector.sample_allocations(mean, sampler);
+    }
+
     /// Changes the hard limit, up to the one the heap was created with. A lower one takes effect as cycles free memory.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use pagemark::typed::Mutator;
 mod child;
 mod graph;
 pub mod scheme;
+pub mod timeline;
 mod watchdog;
 
 pub use child::{in_child, succeeds_in_child};

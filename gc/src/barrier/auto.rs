@@ -3,7 +3,8 @@
 //! `async` is transparent, cheapest and needs no privilege, so wherever the kernel has it, it is the one. `sync` comes
 //! next: it too is transparent (with a full-privilege descriptor), and installs no signal handlers in a process that
 //! may have its own. If that does not work either, marking stops the mutators. `sigbus` and `mprotect` are faster than
-//! `sync` in some programs, but break system calls that store into the heap; they are for those who ask for them.
+//! `sync` in some programs, but break system calls that store into the heap; they are for those who ask for them. Nor does `none` ever come into it: a program that
+//! is not collected is a measurement, not a way out.
 //!
 //! Each refusal is kept, and the embedder is told once why it got what it got: a program that silently runs with long
 //! pauses in a container, because of a line in a system call filter, is a program somebody will curse.

@@ -23,6 +23,8 @@ pub enum Mechanism {
     Cards,
     /// Writes are not seen; marking stops the mutators.
     Stop,
+    /// There is no collection, but for what the program asks for itself; what it does stops the mutators.
+    None,
 }
 
 impl Mechanism {
@@ -35,6 +37,7 @@ impl Mechanism {
         Mechanism::Mprotect,
         Mechanism::Cards,
         Mechanism::Stop,
+        Mechanism::None,
     ];
 
     /// The name a configuration selects it by.
@@ -47,6 +50,7 @@ impl Mechanism {
             Mechanism::Mprotect => "mprotect",
             Mechanism::Cards => "cards",
             Mechanism::Stop => "stop",
+            Mechanism::None => "none",
         }
     }
 }

@@ -25,6 +25,7 @@
 //! | `mprotect` | `mprotect` | the writing thread, in its `SIGSEGV` handler |
 //! | `cards` | `cards` | nobody: the embedder's store function marks a card |
 //! | `stop` | `stop` | nobody: nothing is armed |
+//! | `none` | `none` | nobody: nothing is armed, and no cycle starts by itself |
 //!
 //! `sync`, `sigbus` and `mprotect` keep the bit in `armed_bits`, where the order of steps that loses no write is argued; the
 //! two that work by userfaultfd and bits share `protector`, the two that work by signals `signals`, `fault_table` and `patience`.
@@ -38,6 +39,7 @@ pub mod cards;
 mod fault_table;
 mod mechanism;
 mod mprotect;
+mod none;
 mod patience;
 mod protector;
 mod registration;
@@ -66,7 +68,7 @@ pub trait Barrier: Send + Sync {
     /// The name a configuration selects it by.
     fn name(&self) -> &'static str;
 
-    /// Whether writes made while marking are seen. When false (`stop`), marking must stop the mutators.
+    /// Whether writes made while marking are seen. When false (`stop`, `none`), marking must stop the mutators.
     fn sees_writes(&self) -> bool {
         true
     }
@@ -155,6 +157,7 @@ pub fn open(
         Mechanism::Mprotect => (Box::new(mprotect::Mprotect::open(ranges, kernel)?), None),
         Mechanism::Cards => (Box::new(cards::Cards::open(ranges, kernel)?), None),
         Mechanism::Stop => (Box::new(stop::Stop), None),
+        Mechanism::None => (Box::new(none::NoCollection), None),
     };
     Ok(Opened { barrier, reason })
 }

@@ -66,6 +66,12 @@ impl ConfigBuilder {
         self
     }
 
+    /// Sets the file to which a timeline is written; `None` writes none.
+    pub fn trace(mut self, file: impl Into<Option<String>>) -> Self {
+        self.config.trace = file.into();
+        self
+    }
+
     /// Sets what is checked in every pause.
     pub fn verify(mut self, verify: Verify) -> Self {
         self.config.verify = verify;

@@ -24,11 +24,11 @@ pub struct Key {
 }
 
 /// Every key of the text form, in the order in which it is printed.
-pub static KEYS: [Key; 14] = [
+pub static KEYS: [Key; 15] = [
     Key {
         name: "mechanism",
-        allowed: "auto|async|sync|sigbus|mprotect|cards|stop",
-        doc: "how writes are seen while marking",
+        allowed: "auto|async|sync|sigbus|mprotect|cards|stop|none",
+        doc: "how writes are seen while marking; none: the heap is not collected, as the baseline of measurements",
         bare: false,
         set: |c, v| Mechanism::ALL.iter().find(|m| m.name() == v).map(|m| c.mechanism = *m),
         show: |c| c.mechanism.name().to_string(),
@@ -96,6 +96,17 @@ pub static KEYS: [Key; 14] = [
         bare: true,
         set: |c, v| v.parse().ok().map(|summary| c.summary = summary),
         show: |c| c.summary.to_string(),
+    },
+    Key {
+        name: "trace",
+        allowed: "off|FILE (no comma or control character, no space at either end; %p stands for the process id)",
+        doc: "write a timeline of cycles and of what they do to each mutator, as Chrome and Perfetto show it",
+        bare: false,
+        set: |c, v| {
+            c.trace = (v != "off").then(|| v.to_string());
+            Some(())
+        },
+        show: |c| c.trace.clone().unwrap_or_else(|| "off".to_string()),
     },
     Key {
         name: "verify",

@@ -82,6 +82,7 @@ pub struct Config {
     rounds: u32,
     log: Log,
     summary: bool,
+    trace: Option<String>,
     verify: Verify,
     zeal: Zeal,
     oracle: bool,
@@ -102,6 +103,7 @@ impl Default for Config {
             rounds: 16,
             log: Log::Off,
             summary: false,
+            trace: None,
             verify: Verify::Off,
             zeal: Zeal::Off,
             oracle: false,
@@ -255,6 +257,11 @@ impl Config {
         self.summary
     }
 
+    /// The file to which a timeline is written; `%p` in it stands for the process id.
+    pub fn trace(&self) -> Option<&str> {
+        self.trace.as_deref()
+    }
+
     /// What is checked around and in every pause.
     pub fn verify(&self) -> Verify {
         self.verify
@@ -284,11 +291,19 @@ impl Config {
     fn validate(&self) -> Result<(), ConfigError> {
         let name_is_plain = !self.name.contains(|c: char| c.is_control() || matches!(c, ',' | '[' | ']'));
         let name_has_edges = self.name.trim() != self.name;
+        // What the text form cannot say.
+        let file_is_plain = |file: &String| {
+            !file.contains(|c: char| c.is_control() || c == ',')
+                && file.trim() == file
+                && !file.is_empty()
+                && file != "off"
+        };
         let checks = [
             ("limit", self.limit.is_none_or(|limit| LIMITS.contains(&limit))),
             ("growth", self.growth.is_finite() && self.growth >= MIN_GROWTH),
             ("markers", MARKERS.contains(&self.markers)),
             ("rounds", ROUNDS.contains(&self.rounds)),
+            ("trace", self.trace.as_ref().is_none_or(file_is_plain)),
             ("zeal", !matches!(self.zeal, Zeal::Alloc(0) | Zeal::Safepoint(0))),
             ("name", (1..=MAX_NAME).contains(&self.name.len()) && name_is_plain && !name_has_edges),
         ];

@@ -32,13 +32,14 @@ fn nothing_asked_for_is_the_default() {
     assert_eq!(default.rounds(), 16);
     assert_eq!((default.log(), default.verify(), default.zeal()), (Log::Off, Verify::Off, Zeal::Off));
     assert!(!default.summary());
+    assert_eq!(default.trace(), None);
     assert_eq!(default.name(), "heap");
 }
 
 #[test]
 fn every_key_reaches_its_field_however_it_is_set() {
     let parsed = Config::parse(
-        "mechanism=sigbus, backing = shmem ,limit=1G,heap=64M,growth=1.5,markers=3,\n rounds=2,log=gc,summary,\
+        "mechanism=sigbus, backing = shmem ,limit=1G,heap=64M,growth=1.5,markers=3,\n rounds=2,log=gc,summary,trace=/tmp/a b-%p.json,\
          verify=mark,zeal=alloc:100,name=my heap=1",
     )
     .unwrap();
@@ -52,6 +53,7 @@ fn every_key_reaches_its_field_however_it_is_set() {
         .rounds(2)
         .log(Log::Gc)
         .summary(true)
+        .trace("/tmp/a b-%p.json".to_string())
         .verify(Verify::Mark)
         .zeal(Zeal::Alloc(100))
         .name("my heap=1")
@@ -62,7 +64,7 @@ fn every_key_reaches_its_field_however_it_is_set() {
     assert_eq!(built.backing(), Backing::Shmem);
     assert_eq!((built.limit(), built.heap()), (Some(1 << 30), 64 << 20));
     assert_eq!((built.growth(), built.markers(), built.rounds()), (1.5, 3, 2));
-    assert_eq!((built.log(), built.summary()), (Log::Gc, true));
+    assert_eq!((built.log(), built.summary(), built.trace()), (Log::Gc, true, Some("/tmp/a b-%p.json")));
     assert_eq!((built.verify(), built.zeal(), built.name()), (Verify::Mark, Zeal::Alloc(100), "my heap=1"));
     assert_eq!(built.to_builder().build().unwrap(), built);
 }
@@ -107,7 +109,7 @@ fn the_canonical_text_names_every_key_once() {
     assert_eq!(
         config.to_string(),
         "mechanism=auto,backing=anon,limit=1536M,heap=auto,growth=2.0,markers=2,rounds=16,log=off,summary=true,\
-         verify=off,zeal=safepoint:7,oracle=false,poison=false,name=heap"
+         trace=off,verify=off,zeal=safepoint:7,oracle=false,poison=false,name=heap"
     );
 }
 
@@ -247,6 +249,7 @@ fn a_bad_value_says_what_is_allowed() {
         ("rounds=4294967296", "rounds"),
         ("log=gc:2", "log"),
         ("summary=yes", "summary"),
+        ("trace=a\tb", "trace"),
         ("verify=on", "verify"),
         ("zeal=on", "zeal"),
         ("zeal=alloc", "zeal"),
@@ -320,6 +323,10 @@ fn a_builder_refuses_what_the_text_refuses() {
         (Config::builder().growth(1.0), "growth"),
         (Config::builder().markers(0), "markers"),
         (Config::builder().rounds(101), "rounds"),
+        (Config::builder().trace("a,b".to_string()), "trace"),
+        (Config::builder().trace(" a".to_string()), "trace"),
+        (Config::builder().trace(String::new()), "trace"),
+        (Config::builder().trace("off".to_string()), "trace"),
         (Config::builder().zeal(Zeal::Alloc(0)), "zeal"),
         (Config::builder().zeal(Zeal::Safepoint(0)), "zeal"),
         (Config::builder().name(""), "name"),

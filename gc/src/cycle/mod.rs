@@ -102,6 +102,7 @@ fn finish(shared: &Shared, report: &CycleReport, goal: u64, retention: &mut Rete
     shared.heap.sweep_large();
     shared.control.completed();
     shared.heap.finish_sweeping();
+    shared.listen(|listener| listener.sweep_done());
     boundary(shared, Phase::Sweep);
     let keep = needed.max(goal).min(shared.heap.footprint.limit() as u64);
     if shared.heap.footprint.committed() as u64 > keep + keep / 8 {
@@ -159,6 +160,7 @@ impl<'s> Cycle<'s> {
         let start = Instant::now();
         self.shared.heap.finish_sweeping();
         self.report.phases.sweep_wait = start.elapsed();
+        self.shared.listen(|listener| listener.sweep_awaited());
         self.verify_structures_before();
         if self.report.kind == CycleKind::Concurrent {
             self.mark_concurrently();
@@ -293,6 +295,7 @@ impl<'s> Cycle<'s> {
             objects: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             dangling: AtomicU64::new(0),
+            watch: self.shared.threads_are_heard().then_some(self.shared),
         });
     }
 

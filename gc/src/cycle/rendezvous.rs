@@ -20,6 +20,7 @@ use crate::model::{RootSource, Space};
 use crate::primitive::atomic::{AtomicU8, AtomicU32, Ordering};
 use crate::primitive::meeting::{Condvar, Mutex, MutexGuard};
 use crate::primitive::{UnsafeCell, thread};
+use crate::telemetry::{MutatorStop, StopCause};
 use who::{Waiting, Who};
 
 /// The poll word: hand over roots and blocks.
@@ -108,6 +109,17 @@ impl Party {
 pub struct State {
     parties: Vec<Arc<Party>>,
     stopping: bool,
+}
+
+/// What a mutator did at a safepoint that had something to do.
+#[derive(Default)]
+pub struct Visit {
+    /// It handed over.
+    pub handshake: Option<MutatorStop>,
+    /// It was stopped.
+    pub pause: Option<MutatorStop>,
+    /// How long it rested because it was asked to.
+    pub rest: Duration,
 }
 
 /// The meeting place of one heap.
@@ -208,8 +220,10 @@ impl Rendezvous {
     }
 
     /// The slow path of a mutator's poll. `hand_over` is what a handshake asks for, `rest` how long a mutator that was
-    /// asked to rest does so. Returns how long it did.
-    pub fn safepoint(&self, party: &Party, hand_over: &dyn Fn(&Party), rest: Duration) -> Duration {
+    /// asked to rest does so.
+    pub fn safepoint(&self, party: &Party, hand_over: &dyn Fn(&Party), rest: Duration) -> Visit {
+        let mut visit = Visit::default();
+        let start = Instant::now();
         let asked = party.poll.load(Ordering::Relaxed);
         if asked & HANDSHAKE != 0 {
             // Outside the lock, so that mutators hand over in parallel; the collector waits for the flag to fall.
@@ -219,24 +233,27 @@ impl Rendezvous {
         if asked & HANDSHAKE != 0 {
             party.poll.fetch_and(!HANDSHAKE, Ordering::Relaxed);
             self.arrived.notify_all();
+            visit.handshake = Some(MutatorStop::until_now(StopCause::Handshake, start));
         }
         if state.stopping {
+            let start = Instant::now();
             party.set_status(Status::Stopped);
             self.arrived.notify_all();
             while state.stopping {
                 self.resumed.wait(&mut state);
             }
             party.set_status(Status::Running);
+            visit.pause = Some(MutatorStop::until_now(StopCause::Pause, start));
         }
         drop(state);
-        if party.poll.fetch_and(!THROTTLE, Ordering::Relaxed) & THROTTLE == 0 || rest.is_zero() {
-            return Duration::ZERO;
+        if party.poll.fetch_and(!THROTTLE, Ordering::Relaxed) & THROTTLE != 0 && !rest.is_zero() {
+            let start = Instant::now();
+            self.go_away(party, hand_over);
+            thread::sleep(rest);
+            self.come_back(party);
+            visit.rest = start.elapsed();
         }
-        let start = Instant::now();
-        self.go_away(party, hand_over);
-        thread::sleep(rest);
-        self.come_back(party);
-        start.elapsed()
+        visit
     }
 
     /// The mutator's thread is about to block. Its roots stay as they are until [`Rendezvous::come_back`].
@@ -253,13 +270,15 @@ impl Rendezvous {
         self.arrived.notify_all();
     }
 
-    /// The mutator's thread is back; waits until a stop has ended.
-    pub fn come_back(&self, party: &Party) {
+    /// The mutator's thread is back; waits until a stop has ended. Returns that wait, if there was one.
+    pub fn come_back(&self, party: &Party) -> Option<MutatorStop> {
         let mut state = self.state.lock();
+        let start = state.stopping.then(Instant::now);
         while state.stopping {
             self.resumed.wait(&mut state);
         }
         party.set_status(Status::Running);
+        start.map(|start| MutatorStop::until_now(StopCause::Pause, start))
     }
 
     /// Every mutator hands over at its next safepoint, those away by the calling thread. Returns when all did.

@@ -10,6 +10,7 @@
 use std::ops::Range;
 
 use super::block_space::Batch;
+use super::sampling::Points;
 use super::sweep::sweep_block;
 use super::{Exhausted, Heap};
 use crate::barrier::Barrier;
@@ -37,6 +38,10 @@ pub struct Local {
     taken: u64,
     /// Bytes of memory without objects taken: blocks and large objects.
     fresh: u64,
+    /// Where samples are taken, if they are.
+    points: Option<Points>,
+    /// Bytes of the hole behind `limit`, which was drawn back to the next of the points.
+    kept: usize,
     /// Refills and large objects so far: the slow path's count.
     pub refills: u64,
 }
@@ -55,13 +60,15 @@ impl Local {
             batch,
             taken: 0,
             fresh: 0,
+            points: None,
+            kept: 0,
             refills: 0,
         }
     }
 
     /// Bytes allocated so far, in whole granules.
     pub fn allocated(&self) -> u64 {
-        self.taken - (self.limit - self.cursor) as u64 - (self.overflow_limit - self.overflow_cursor) as u64
+        self.taken - (self.limit + self.kept - self.cursor) as u64 - (self.overflow_limit - self.overflow_cursor) as u64
     }
 
     /// Bytes of memory taken so far, used or not; never falls much, and is cheap to compare.
@@ -97,6 +104,47 @@ impl Local {
         self.cursor += size;
         heap.metadata.record(addr, size / GRANULE);
         Some(addr)
+    }
+
+    /// From now on samples are taken, with [`Local::alloc_counted`] as the slow path: about one in `mean` bytes.
+    pub fn sample(&mut self, mean: u64, seed: u64) {
+        self.points = Some(Points::new(mean, seed, self.allocated()));
+        self.draw_back();
+    }
+
+    /// Allocates after [`Local::bump`] could not, because there is no room or a sample is due. Also returns the bytes of the sample that the allocation
+    /// is, if it is one.
+    pub fn alloc_counted(
+        &mut self,
+        heap: &Heap,
+        barrier: &dyn Barrier,
+        bytes: usize,
+    ) -> Result<(usize, Option<usize>), Exhausted> {
+        self.restore();
+        let before = self.allocated();
+        let result = match self.bump(heap, bytes) {
+            Some(addr) => Ok(addr),
+            None => self.refill_and_alloc(heap, barrier, bytes),
+        };
+        let after = self.allocated();
+        let passed = self.points.as_mut().is_some_and(|points| points.passed(after));
+        self.draw_back();
+        result.map(|addr| (addr, passed.then_some((after - before) as usize)))
+    }
+
+    /// Draws the end of the hole back to the next sample.
+    fn draw_back(&mut self) {
+        self.restore();
+        if let Some(points) = &self.points {
+            let room = points.room(self.allocated());
+            self.kept = (self.limit - self.cursor).saturating_sub(room);
+            self.limit -= self.kept;
+        }
+    }
+
+    /// The end of the hole is where it ends.
+    fn restore(&mut self) {
+        self.limit += std::mem::take(&mut self.kept);
     }
 
     /// Allocates after [`Local::bump`] could not: takes what it needs from the heap.
@@ -263,6 +311,7 @@ impl Local {
     }
 
     fn retire_current(&mut self, heap: &Heap) {
+        self.restore();
         if self.block_end != 0 {
             let space = &heap.regions(self.space).blocks;
             self.taken -= (self.limit - self.cursor) as u64;

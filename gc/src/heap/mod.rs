@@ -17,6 +17,7 @@ pub mod local;
 pub mod lookup;
 pub mod metadata;
 pub mod poison;
+pub mod sampling;
 pub mod sweep;
 
 use std::ops::Range;

@@ -13,6 +13,7 @@
 //! reported that it let go of it; a worker that panics ends the process.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::fatal::AbortOnUnwind;
 use crate::primitive::atomic::{AtomicUsize, Ordering};
@@ -84,7 +85,8 @@ impl Team {
             let shared = shared.clone();
             // On failure `team` is dropped, which stops the helpers that did start.
             kernel.allow_thread()?;
-            team.helpers.push(thread::spawn(&format!("{name} mark {}", i + 1), move || helper(&shared, &deque))?);
+            team.helpers
+                .push(thread::spawn(&format!("{name} mark {}", i + 1), move || helper(&shared, &deque, i + 1))?);
         }
         Ok(team)
     }
@@ -183,7 +185,7 @@ impl Drop for Leave<'_> {
     }
 }
 
-fn helper(shared: &Shared, deque: &Worker<Packet>) {
+fn helper(shared: &Shared, deque: &Worker<Packet>, number: usize) {
     // A worker that is gone without having gone idle would be waited for for ever.
     let _abort = AbortOnUnwind;
     let mut seen = 0;
@@ -205,10 +207,14 @@ fn helper(shared: &Shared, deque: &Worker<Packet>) {
         let leave = Leave(shared);
         // SAFETY: `drain_once` lends the marking until every helper dropped its `Leave`.
         let marking = unsafe { &*(address as *const Marking<'_>) };
+        let since = marking.watch.map(|_| Instant::now());
         let mut tracer = Tracer::marking(marking);
         work(shared, deque, &mut tracer);
         tracer.finish();
         drop(tracer);
+        if let (Some(watch), Some(since)) = (marking.watch, since) {
+            watch.marked(number, since);
+        }
         drop(leave);
     }
 }

@@ -16,6 +16,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -45,6 +46,14 @@ pub struct Marking<'h> {
     pub bytes: AtomicU64,
     /// References that led to no object: a lost object or a broken embedder.
     pub dangling: AtomicU64,
+    /// Who wants to know when helpers marked.
+    pub watch: Option<&'h dyn Watch>,
+}
+
+/// Hears of each helper, on its thread, when it has done its part of a drain.
+pub trait Watch: Sync {
+    /// Helper `helper`, from 1, marked from `since` until now.
+    fn marked(&self, helper: usize, since: Instant);
 }
 
 /// Receives the references of an object or of a root set; see [`ObjectModel::trace`] and [`crate::model::RootSource`].

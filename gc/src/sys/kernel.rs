@@ -11,7 +11,7 @@
 //! "kernels". Without a plan, the cost of a plan is one test of a pointer beside a system call.
 //!
 //! Not here, because they cannot fail in a way that matters: closing, yielding, sleeping, asking for the size of a page or of the
-//! memory, and what Rust's locks and channels do.
+//! memory, what Rust's locks and channels do, and writing a trace, which ends when it cannot be written.
 
 mod faults;
 mod memory;

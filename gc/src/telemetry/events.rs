@@ -3,17 +3,20 @@
 //! One concurrent cycle calls them in this order, all on the thread that runs the cycle:
 //!
 //! ```text
-//! cycle_started  handshake_done  pages_armed  marking_done  round_done, round_done, ...
-//! mutators_stopped  roots_traced  pause_ended  cycle_ended
+//! cycle_started  sweep_awaited  handshake_done  pages_armed  marking_done  round_done, round_done, ...
+//! mutators_stopped  roots_traced  pause_ended  cycle_ended  sweep_done
 //! ```
 //!
 //! `pages_armed` is the first arming; what a round arms again belongs to its `round_done`.
 //!
-//! A stop-the-world cycle has only `cycle_started`, `mutators_stopped`, `roots_traced`, `pause_ended` and `cycle_ended`:
-//! it marks between the third and the fourth. `heap_created` comes before everything else.
+//! A stop-the-world cycle has only `cycle_started`, `sweep_awaited`, `mutators_stopped`, `roots_traced`, `pause_ended`, `cycle_ended` and
+//! `sweep_done`: it marks between the fourth and the fifth. `heap_created` comes before everything else.
 //! `memory_released` and `mutator_stalled` may come at any time and from any thread; a stall is reported by the thread
 //! that stalled, once it goes on. `scan_failed` comes before the step in whose scan the kernel refused; the steps that
 //! need to know what was written are then left out.
+//!
+//! What single threads do (`worker_marked`, `mutator_attached`, `mutator_detached`, `mutator_resumed`) is told by each of them, and only
+//! where a listener asks for it (`hears_threads`): every mutator calls these at each safepoint that had something to do.
 //!
 //! **What a callback may do.** While `mutators_stopped` and `roots_traced` run every mutator waits, so what they do is
 //! part of the pause; `pause_ended` is called when mutators already run again. No callback may allocate in a
@@ -21,7 +24,7 @@
 //! collector down with it. Counting and writing to a buffer are fine.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::report::CycleReport;
 use crate::barrier::Mechanism;
@@ -35,8 +38,14 @@ use crate::memory::Backing;
 pub trait EventListener: Send + Sync {
     /// The first thing a listener hears: what heap it was added to; `auto` has been resolved.
     fn heap_created(&self, heap: &HeapCreated<'_>) {}
+    /// Whether it wants to hear what single threads do; asked once, when it is added.
+    fn hears_threads(&self) -> bool {
+        false
+    }
     /// A cycle began.
     fn cycle_started(&self, cycle: &CycleStart) {}
+    /// What the cycle before left unswept was swept: a cycle begins with that.
+    fn sweep_awaited(&self) {}
     /// Every mutator retired its allocation run and handed over its roots.
     fn handshake_done(&self) {}
     /// The pages that hold objects were armed: `pages` OS pages that were not armed before.
@@ -55,6 +64,17 @@ pub trait EventListener: Send + Sync {
     fn pause_ended(&self, pause: Duration) {}
     /// A cycle ended. What it found dead is swept later.
     fn cycle_ended(&self, report: &CycleReport) {}
+    /// What the cycle that ended found dead was swept.
+    fn sweep_done(&self) {}
+    /// The calling thread, helper `worker` of those that mark (the collector's own thread, which is worker 0, tells its phases instead), took part in
+    /// marking from `since` until now. With mutators stopped or not.
+    fn worker_marked(&self, worker: usize, since: Instant) {}
+    /// The calling thread became a mutator.
+    fn mutator_attached(&self) {}
+    /// The calling thread is about to be a mutator no more.
+    fn mutator_detached(&self) {}
+    /// The calling mutator goes on after a stop. Waits that `mutator_stalled` tells are not told here.
+    fn mutator_resumed(&self, stop: &MutatorStop) {}
     /// `bytes` bytes of free memory were given back to the operating system.
     fn memory_released(&self, bytes: u64) {}
     /// A mutator went on after the collector had made it wait for `duration`; pauses are not stalls.
@@ -145,6 +165,35 @@ impl fmt::Display for Reason {
             Self::OutOfMemory => "out of memory",
         })
     }
+}
+
+/// What [`EventListener::mutator_resumed`] tells: what one mutator did for the collector, or waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MutatorStop {
+    /// What it was.
+    pub cause: StopCause,
+    /// When it began.
+    pub since: Instant,
+    /// How long it lasted.
+    pub duration: Duration,
+}
+
+impl MutatorStop {
+    /// From `since` until now.
+    pub fn until_now(cause: StopCause, since: Instant) -> MutatorStop {
+        MutatorStop { cause, since, duration: since.elapsed() }
+    }
+}
+
+/// What a mutator stopped for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StopCause {
+    /// It handed over its roots and blocks.
+    Handshake,
+    /// It waited for the end of a pause: at a safepoint, or coming back from where it was away.
+    Pause,
+    /// It waited for a collection that it had asked for.
+    Collection,
 }
 
 /// What made a mutator wait, apart from pauses.

@@ -5,6 +5,7 @@
 //! worker.rs           one thread of it: a mutator that notes its own steps and stalls
 //! run.rs              all threads, the heap, and who watches them
 //! measure/            what is measured in every run
+//! profile/            which places allocate, with --profile
 //! result.rs           the JSON; docs/benchmarks-format.md is its schema
 //! parameter.rs        what a workload can be told
 //! fold.rs             one number over what lives at the end, the same in any language
@@ -19,12 +20,15 @@ mod fold;
 pub mod measure;
 mod meeting;
 pub mod parameter;
+mod profile;
 mod result;
 pub mod run;
 mod sizes;
 mod trees;
 mod worker;
 pub mod workloads;
+
+pub use result::machine;
 
 use clap::{Arg, ArgAction, ArgMatches, FromArgMatches, Subcommand};
 use serde_json::Value;
@@ -78,7 +82,7 @@ fn shared_arguments() -> [Arg; 3] {
             .long("multiplier")
             .value_name("FACTOR")
             .value_parser(multiplier)
-            .help("The heap's limit as a multiple of what lives"),
+            .help("The heap's limit as a multiple of what lives (without effect under mechanism=none)"),
         Arg::new("gc")
             .long("gc")
             .value_name("KEYS")
@@ -87,13 +91,32 @@ fn shared_arguments() -> [Arg; 3] {
     ]
 }
 
+/// The options of a run that is profiled.
+fn profile_arguments() -> [Arg; 2] {
+    [
+        Arg::new("profile")
+            .long("profile")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(std::path::PathBuf))
+            .help("Write a profile of the places that allocate, for pprof"),
+        Arg::new("profile-every")
+            .long("profile-every")
+            .value_name("BYTES")
+            .default_value("524288")
+            .value_parser(clap::value_parser!(u64).range(1..=1 << 40))
+            .help("With --profile: one sample in so many bytes"),
+    ]
+}
+
 fn command_of(workload: &dyn Workload) -> clap::Command {
     let spec = workload.spec();
     let own = spec.parameters.iter().map(parameter::Parameter::argument);
-    let mut command = clap::Command::new(spec.name).about(spec.about).args(own).args(shared_arguments());
+    let mut command =
+        clap::Command::new(spec.name).about(spec.about).args(own).args(shared_arguments()).args(profile_arguments());
     if let Some(multiplier) = spec.multiplier {
-        let help =
-            format!("The heap's limit as a multiple of what lives [default: {multiplier}, unless --gc has a limit]");
+        let help = format!(
+            "The heap's limit as a multiple of what lives (without effect under mechanism=none) [default: {multiplier}, unless --gc has a limit]"
+        );
         command = command.mut_arg("multiplier", |argument| argument.help(help));
     }
     if spec.threaded {
@@ -115,6 +138,10 @@ fn request_of(workload: &'static dyn Workload, matches: &ArgMatches) -> Request 
         threads: threads.unwrap_or(1) as usize,
         multiplier: matches.get_one("multiplier").copied(),
         gc: matches.get_one::<String>("gc").cloned().unwrap_or_default(),
+        profile: matches.get_one::<std::path::PathBuf>("profile").map(|file| profile::Request {
+            file: file.clone(),
+            every: matches.get_one("profile-every").copied().unwrap_or(512 << 10),
+        }),
     }
 }
 

@@ -16,6 +16,7 @@ use hdrhistogram::Histogram;
 use pagemark::Config;
 use pagemark::telemetry::{CycleReport, EventListener, Summary};
 use pagemark::typed::Heap;
+use pagemark_gc::barrier::Mechanism;
 use serde_json::Value;
 
 use super::measure::control::{Control, Observed};
@@ -23,6 +24,7 @@ use super::measure::cpu::{Cpu, Usage};
 use super::measure::quantiles::histogram;
 use super::meeting::{GivenUp, Meeting};
 use super::parameter::Values;
+use super::profile::{self, Recording};
 use super::result;
 use super::worker::{Failure, GAVE_UP, Notes, Run, Worker};
 use super::workloads::{Live, Workload};
@@ -42,6 +44,8 @@ pub struct Request {
     pub multiplier: Option<f64>,
     /// Collector configuration, on top of the environment's.
     pub gc: String,
+    /// A profile of the places that allocate, if somebody wants one.
+    pub profile: Option<profile::Request>,
 }
 
 /// A run that is over.
@@ -105,10 +109,14 @@ pub fn run(request: &Request) -> Result<Value, Failure> {
 
 /// The configuration, with the limit that the multiplier asks for. A limit in `PAGEMARK_GC` or `--gc` wins over the
 /// workload's own multiplier, not over one that was asked for. A heap that has a limit of this kind uses all of it (`heap` is
-/// the limit unless somebody set it), as a fixed heap does elsewhere.
+/// the limit unless somebody set it), as a fixed heap does elsewhere. Without collection a multiple of what lives would be used up at once: a run
+/// under `none` has the machine's memory, or the limit that `PAGEMARK_GC` or `--gc` gives it.
 fn configuration(request: &Request, live: Live) -> Result<Config, Failure> {
     let mut config = Config::from_env()?;
     config.apply(&request.gc)?;
+    if config.mechanism() == Mechanism::None {
+        return Ok(config);
+    }
     let multiplier = match config.limit() {
         Some(_) => request.multiplier,
         None => request.multiplier.or(request.workload.spec().multiplier),
@@ -130,6 +138,7 @@ fn execute(request: &Request) -> Result<Finished, Failure> {
     let live = workload.live(&request.values, threads as u64);
     let config = configuration(request, live)?;
     let heap = Heap::new(&config)?;
+    let recording = request.profile.as_ref().map(|wanted| Recording::start(wanted, &heap)).transpose()?;
     let run = Run {
         values: request.values.clone(),
         threads,
@@ -162,6 +171,7 @@ fn execute(request: &Request) -> Result<Finished, Failure> {
     }
     let notes: Vec<Notes> = notes.into_iter().filter_map(Result::ok).collect();
     let observed = observed.map_err(|GivenUp| "the workload ended before its work did")?;
+    recording.map_or(Ok(()), Recording::finish)?;
 
     let mut steps = histogram();
     for note in &notes {

@@ -57,7 +57,9 @@ pub struct Choice {
 impl Findings {
     /// Tries everything, and measures each mechanism that works for `time`, half of it on each backing.
     pub fn gather(time: Duration) -> Findings {
-        let candidates = || Mechanism::ALL.iter().copied().filter(|mechanism| *mechanism != Mechanism::Auto);
+        // `none` does not collect, so that it works is no news, and no help.
+        let no_candidate = |mechanism: &Mechanism| matches!(mechanism, Mechanism::Auto | Mechanism::None);
+        let candidates = || Mechanism::ALL.iter().copied().filter(|mechanism| !no_candidate(mechanism));
         let on = |backing: Backing| candidates().map(move |mechanism| attempt(mechanism, backing, time / 2));
         Findings {
             mechanisms: Backing::ALL.iter().copied().flat_map(on).collect(),

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::program::MOST_LANES;
 use super::random::Random;
 
-/// The mechanisms, in the order in which programs take turns.
+/// The mechanisms, in the order in which programs take turns. Not `none`: a random program in a small heap that is not collected runs out
+/// of memory, and that is all.
 pub const MECHANISMS: [&str; 6] = ["async", "sync", "sigbus", "mprotect", "cards", "stop"];
 /// The backings.
 pub const BACKINGS: [&str; 2] = ["anon", "shmem"];

@@ -44,6 +44,7 @@ fn mark_together(drains: usize, preemptions: usize) {
                 overflow: Default::default(),
                 objects: AtomicU64::new(0),
                 bytes: AtomicU64::new(0),
+                watch: None,
                 dangling: AtomicU64::new(0),
             };
             team.drain(&marking, Vec::new(), &objects[..1]);
