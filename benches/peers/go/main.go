@@ -42,7 +42,6 @@ var workloads = map[string]workload{
 // What is garbage is put here, or the compiler would see that nobody needs it and not allocate it at all.
 var (
 	sinkBytes []byte
-	sinkNode  *node
 	sinkQuad  *quad
 	sinkHole  []*benchNode
 )

@@ -8,7 +8,7 @@ import (
 const (
 	payloadDepth = 5
 	numbersBytes = 80
-	textBytes    = 40
+	textBytes    = 46
 )
 
 type splayTree struct {
@@ -136,17 +136,19 @@ func (current *splayNode) splayed(key uint64) *splayNode {
 	return current
 }
 
-// insert puts a new node in; false if its key is there already.
+// insert puts a new node in; false if its key is there already. As in Octane the tree is first asked for the key, and both that
+// and putting it in splay.
 func (t *splayTree) insert(key uint64) bool {
 	node := &splayNode{key: key, payload: newPayload(payloadDepth, key)}
-	if root := t.root.splayed(key); root != nil {
-		switch {
-		case root.key == key:
-			t.root = root
+	t.root = t.root.splayed(key)
+	if t.root != nil {
+		if t.root.key == key {
 			return false
-		case root.key < key:
+		}
+		root := t.root.splayed(key)
+		if root.key < key {
 			node.left, node.right, root.right = root, root.right, nil
-		default:
+		} else {
 			node.right, node.left, root.left = root, root.left, nil
 		}
 	}

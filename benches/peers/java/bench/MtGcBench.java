@@ -3,6 +3,8 @@ package bench;
 /** {@code mt-gcbench}: GCBench with holes. */
 final class MtGcBench implements Workload {
     private static final int LEAST = 4;
+    /** One of so many trees is walked when it is built. */
+    private static final long WALKED = 16;
 
     private static final class Node {
         Node left;
@@ -20,7 +22,7 @@ final class MtGcBench implements Workload {
     public long run(Run run) throws WrongResult {
         int depth = run.size("depth");
         int numbers = run.size("numbers");
-        SplitMix random = new SplitMix(256, 0);
+        SplitMix random = new SplitMix(5643, 0);
         for (int i = 0; i < holes.length; i++) {
             while (random.below(100) >= 15) {
                 holes[i]++;
@@ -39,12 +41,12 @@ final class MtGcBench implements Workload {
 
         run.begin(steps);
         for (int of = LEAST; of <= depth; of += 2) {
-            for (long i = trees(depth, of); i > 0; i--) {
-                right &= isTree(topDown(of), of);
+            for (long i = 0; i < trees(depth, of); i++) {
+                right &= isGood(topDown(of), of, i);
                 run.step();
             }
-            for (long i = trees(depth, of); i > 0; i--) {
-                right &= isTree(bottomUp(of), of);
+            for (long i = 0; i < trees(depth, of); i++) {
+                right &= isGood(bottomUp(of), of, i);
                 run.step();
             }
         }
@@ -113,6 +115,11 @@ final class MtGcBench implements Workload {
         node.right = right;
         node.j = depth;
         return node;
+    }
+
+    /** Walks a tree, if it is its turn. */
+    private static boolean isGood(Node tree, int depth, long index) {
+        return index % WALKED != 0 || isTree(tree, depth);
     }
 
     private static boolean isTree(Node node, int depth) {

@@ -7,7 +7,7 @@ import java.util.Deque;
 final class Splay implements Workload {
     private static final int DEPTH = 5;
     private static final int NUMBERS = 80;
-    private static final int TEXT = 40;
+    private static final int TEXT = 46;
 
     private static final class Node {
         Node left;
@@ -162,16 +162,19 @@ final class Splay implements Workload {
         return current;
     }
 
-    /** Puts a new node in; false if its key is there already. */
+    /**
+     * Puts a new node in; false if its key is there already. As in Octane the tree is first asked for the key, and both that and
+     * putting it in splay.
+     */
     private boolean insert(long key) {
         Node node = new Node(key);
         root = splay(root, key);
         if (root != null) {
-            int side = Long.compareUnsigned(key, root.key);
-            if (side == 0) {
+            if (root.key == key) {
                 return false;
             }
-            if (side > 0) {
+            root = splay(root, key);
+            if (Long.compareUnsigned(key, root.key) > 0) {
                 node.left = root;
                 node.right = root.right;
                 root.right = null;

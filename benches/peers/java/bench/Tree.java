@@ -23,12 +23,12 @@ final class Tree {
         return tree;
     }
 
-    /** The same, but each node holds its height. */
-    static Tree ofHeights(int levels) {
-        Tree tree = new Tree(levels);
-        if (levels > 1) {
-            tree.left = ofHeights(levels - 1);
-            tree.right = ofHeights(levels - 1);
+    /** The same, but each node holds the tree's number and, in the lowest byte, its height. */
+    static Tree ofHeights(int height, long number) {
+        Tree tree = new Tree(number << 8 | height);
+        if (height > 1) {
+            tree.left = ofHeights(height - 1, number);
+            tree.right = ofHeights(height - 1, number);
         }
         return tree;
     }
@@ -77,7 +77,7 @@ final class Tree {
             return levels == 0;
         }
         return levels > 0
-                && tree.value == levels
+                && (tree.value & 0xff) == levels
                 && holdsHeights(tree.left, levels - 1)
                 && holdsHeights(tree.right, levels - 1);
     }
