@@ -1,5 +1,7 @@
 //! Every workload runs, checks itself, is as big as its arithmetic says, and prints what the schema says.
 
+mod schema;
+
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
@@ -40,31 +42,6 @@ fn result(workload: &str, arguments: &[&str], gc: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{workload}: {error}: {errors}"))
 }
 
-/// A list of paths: `cpu.mutator.user_s`, `mmu.seen[].window_ms`.
-fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
-    match value {
-        // Named by the workload's table, not by the schema.
-        Value::Object(_) if path == "parameters" => {
-            found.insert(path.to_string());
-        }
-        Value::Object(map) => {
-            let dot = if path.is_empty() { "" } else { "." };
-            map.iter().for_each(|(key, value)| paths(value, &format!("{path}{dot}{key}"), found));
-        }
-        Value::Array(list) => list.iter().for_each(|value| paths(value, &format!("{path}[]"), found)),
-        _ => {
-            found.insert(path.to_string());
-        }
-    }
-}
-
-/// What the schema has: the first column of its tables. `…` in a path stands for the keys of quantiles or of a total.
-fn documented() -> BTreeSet<String> {
-    let document = include_str!("../../docs/benchmarks-format.md");
-    let first = |line: &str| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_string());
-    document.lines().filter_map(first).collect()
-}
-
 /// Quantiles and totals are documented once.
 fn folded(path: &str) -> String {
     const QUANTILES: [&str; 5] = ["count", "p50_ms", "p99_ms", "p999_ms", "max_ms"];
@@ -83,7 +60,9 @@ fn folded(path: &str) -> String {
 
 #[test]
 fn every_workload_checks_itself_and_lives_as_its_arithmetic_says_under_verification() {
-    let schema = documented();
+    let schema = schema::documented(include_str!("../../docs/benchmarks-format.md"));
+    // Named by the workload's table, not by the schema.
+    let own = |path: &str| path == "parameters";
     let mut seen = BTreeSet::new();
     for (workload, arguments) in SMALL {
         let result = result(workload, arguments, "verify=all,poison,zeal=alloc:60");
@@ -99,7 +78,7 @@ fn every_workload_checks_itself_and_lives_as_its_arithmetic_says_under_verificat
             assert_eq!(result["parameters"][name].to_string(), pair[1], "{workload}: {name}");
         }
         let mut keys = BTreeSet::new();
-        paths(&result, "", &mut keys);
+        schema::paths(&result, "", &own, &mut keys);
         for key in keys.iter().map(|key| folded(key)) {
             assert!(schema.contains(&key), "{workload} prints {key}, which docs/benchmarks-format.md does not have");
             seen.insert(key);

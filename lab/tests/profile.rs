@@ -108,7 +108,7 @@ fn the_sums_are_what_was_allocated_and_the_place_is_where_the_program_allocates(
             map.iter().filter(|(name, _)| name.contains(place)).map(|(_, bytes)| bytes).max().copied().unwrap_or(0)
         };
         assert!(of_place(&all) > space / 10 * 9, "{workload}: {all:?}");
-        assert!(own.keys().all(|name| !name.contains("pagemark_gc::") && !name.contains("backtrace::")), "{own:?}");
+        assert!(own.keys().all(|name| name.starts_with("lab::") && !name.contains("::profile::")), "{own:?}");
         assert!(own.iter().any(|(name, bytes)| name.contains(place) && *bytes > space / 2), "{workload}: {own:?}");
     }
 }

@@ -28,6 +28,8 @@ mod trees;
 mod worker;
 pub mod workloads;
 
+pub use result::machine;
+
 use clap::{Arg, ArgAction, ArgMatches, FromArgMatches, Subcommand};
 use serde_json::Value;
 

@@ -81,7 +81,7 @@ fn pauses(cycles: &[CycleReport]) -> Quantiles {
 }
 
 /// What of the machine decides about comparisons.
-fn machine() -> Value {
+pub fn machine() -> Value {
     let read = |path: &str| std::fs::read_to_string(path).ok().map(|text| text.trim().to_string());
     json!({
         "kernel": read("/proc/sys/kernel/osrelease"),

@@ -76,7 +76,7 @@ pub struct Arguments {
     /// Run so many rounds, however long they take
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeat: Option<u32>,
-    /// Small workloads, and two minutes in all: for a look, not for a number
+    /// Small workloads, and two minutes in all once the peers are built: for a look, not for a number
     #[arg(long)]
     quick: bool,
     /// Only these contestants or families (async,malloc,java,…)

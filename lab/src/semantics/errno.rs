@@ -55,6 +55,8 @@ impl fmt::Display for Errno {
     }
 }
 
+impl std::error::Error for Errno {}
+
 /// `ok` or the error's name.
 pub fn named<T>(result: Result<T, Errno>) -> String {
     match result {

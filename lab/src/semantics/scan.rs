@@ -90,6 +90,13 @@ impl Scan {
     /// Asks about the process whose page map this is.
     pub fn ask_file(&self, pagemap: &File) -> Answer {
         let mut regions = vec![Region::default(); self.vector];
+        let (filled, walk_end) = self.ask_into(pagemap, &mut regions)?;
+        regions.truncate(filled);
+        Ok((regions, walk_end))
+    }
+
+    /// The same with the caller's vector, whatever `vector` says: how many regions are in it now, and where the walk ended.
+    pub fn ask_into(&self, pagemap: &File, regions: &mut [Region]) -> Result<(usize, usize), Errno> {
         let mut arguments = Arguments {
             size: size_of::<Arguments>() as u64,
             flags: self.flags,
@@ -107,8 +114,7 @@ impl Scan {
         const PAGEMAP_SCAN: u64 = 0xC060_6610;
         // SAFETY: Arguments is struct pm_scan_arg, and `vec` with `vec_len` describes `regions`.
         let filled = unsafe { libc::ioctl(pagemap.as_raw_fd(), PAGEMAP_SCAN as _, &mut arguments as *mut Arguments) };
-        regions.truncate(Errno::check(filled as i64)? as usize);
-        Ok((regions, arguments.walk_end as usize))
+        Ok((Errno::check(filled as i64)? as usize, arguments.walk_end as usize))
     }
 }
 

@@ -333,14 +333,22 @@ pub fn write_protect_raw(fd: RawFd, start: usize, len: usize, mode: u64) -> Resu
 
 /// Events that wait to be read from a descriptor, by number; empty when there is none.
 pub fn read_raw(fd: RawFd) -> Result<Vec<Event>, Errno> {
+    let mut events = Vec::new();
+    read_each(fd, |event| events.push(event))?;
+    Ok(events)
+}
+
+/// Hands on the events that wait to be read from a descriptor, 16 at most, and allocates nothing.
+pub fn read_each(fd: RawFd, each: impl FnMut(Event)) -> Result<(), Errno> {
     let mut messages = [Message::default(); 16];
     // SAFETY: the buffer is writable and as long as said.
     let read = unsafe { libc::read(fd, messages.as_mut_ptr().cast(), size_of_val(&messages)) };
     match Errno::check(read as i64) {
-        Ok(bytes) => Ok(messages[..bytes as usize / size_of::<Message>()].iter().map(Event::decode).collect()),
-        Err(e) if e.0 == libc::EAGAIN => Ok(Vec::new()),
-        Err(e) => Err(e),
+        Ok(bytes) => messages[..bytes as usize / size_of::<Message>()].iter().map(Event::decode).for_each(each),
+        Err(e) if e.0 == libc::EAGAIN => {}
+        Err(e) => return Err(e),
     }
+    Ok(())
 }
 
 impl From<Errno> for io::Error {

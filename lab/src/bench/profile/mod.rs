@@ -23,15 +23,9 @@ use prost::Message;
 /// Frames of a stack that are kept.
 const DEPTH: usize = 128;
 
-/// The way from a function that allocates to here, which every stack has: the collector, the layer above it, and who takes the stack.
-const MACHINERY: [&str; 6] = [
-    "backtrace::",
-    "pagemark::bench::profile::",
-    "pagemark_gc::",
-    "pagemark::typed::",
-    "pagemark::Mutator",
-    "core::ops::",
-];
+/// The way from a function that allocates to here, which every stack has: the collector, the layer above it, who takes the stack, and what of the
+/// standard library lies between.
+const MACHINERY: [&str; 7] = ["backtrace", "gc::", "runtime::", "lab::bench::profile::", "core::", "alloc::", "std::"];
 
 /// What somebody asked for.
 #[derive(Clone)]
@@ -206,14 +200,43 @@ impl Names {
         }
         let mut made = Vec::new();
         for (name, file, line) in lines {
+            let name = qualified(&name, &file);
             let line = pprof::Line { function_id: self.function(&name, &file), line: i64::from(line) };
             let id = self.locations.len() as u64 + 1;
             self.locations.push(pprof::Location { id, mapping_id: MAPPING, address: address as u64, line: vec![line] });
-            let plain = name.trim_start_matches('<');
-            self.machinery.push(MACHINERY.iter().any(|prefix| plain.starts_with(prefix)));
+            self.machinery.push(MACHINERY.iter().any(|prefix| name.starts_with(prefix)));
             made.push(id);
         }
         self.of_address.insert(address, made.clone());
         made
+    }
+}
+
+/// The name with its module. The debug information of an optimised program has the last part only, and the file, which in Rust is the module:
+/// `build` in `lab/src/bench/trees.rs` is `lab::bench::trees::build`.
+fn qualified(name: &str, file: &str) -> String {
+    let own = name.split(['<', '{']).next().unwrap_or_default();
+    let Some((before, within)) = file.rsplit_once("/src/") else { return name.to_owned() };
+    if own.contains("::") || name.starts_with('<') {
+        return name.to_owned();
+    }
+    let package = before.rsplit('/').next().unwrap_or_default();
+    let modules = within.trim_end_matches(".rs").split('/').filter(|part| !["mod", "lib", "main"].contains(part));
+    [package].into_iter().chain(modules).chain([name]).collect::<Vec<_>>().join("::")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_its_module() {
+        let name = "lab::bench::trees::build";
+        assert_eq!(qualified("build", "/home/somebody/lab/src/bench/trees.rs"), name);
+        assert_eq!(qualified("build", "lab/src/bench/trees.rs"), name);
+        assert_eq!(qualified("alloc<a::B>", "/x/runtime/src/typed/mod.rs"), "runtime::typed::alloc<a::B>");
+        assert_eq!(qualified("{closure#0}", "/x/lab/src/main.rs"), "lab::{closure#0}");
+        assert_eq!(qualified("core::ptr::read", "/x/core/src/ptr/mod.rs"), "core::ptr::read");
+        assert_eq!(qualified("main", ""), "main");
     }
 }

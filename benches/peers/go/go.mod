@@ -1,0 +1,3 @@
+module pagemark/peers
+
+go 1.24
