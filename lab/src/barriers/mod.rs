@@ -43,10 +43,10 @@ const SCHEMA: u64 = 1;
 /// What `pagemark barriers` takes.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Pages of 4 KB of each mapping [default: 16384, which is 64 MB; with --quick 2048]
+    /// Pages of 4 KB of each mapping [default: 16384, which is 64 MB; with --quick 1024]
     #[arg(long, value_parser = clap::value_parser!(u32).range(64..=1 << 24))]
     pages: Option<u32>,
-    /// Rounds that the medians are of [default: 15; with --quick 3]
+    /// Rounds that the medians are of [default: 15; with --quick 2]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rounds: Option<u32>,
     /// Measure with one thread that writes, with two, and so on up to this many
@@ -69,7 +69,7 @@ struct Plan {
 
 impl Arguments {
     fn plan(&self) -> Plan {
-        let (pages, rounds) = if self.quick { (2048, 3) } else { (16_384, 15) };
+        let (pages, rounds) = if self.quick { (1024, 2) } else { (16_384, 15) };
         Plan {
             pages: self.pages.unwrap_or(pages) as usize,
             rounds: self.rounds.unwrap_or(rounds) as usize,
