@@ -100,7 +100,9 @@ fn fixture() -> Value {
         for more in [0.0, 1.0, 0.5] {
             // Left when what the collector took is subtracted: 8 of wall time, 6 of processor time.
             runs.push(run(workload, "async", 2.0, "main", measured(10.0 + more, 2.0, 12.0 + more, Some(6.0))));
-            runs.push(run(workload, "none", 2.0, "main", measured(9.0 + more, 0.0, 9.0 + more, Some(0.0))));
+            let mut none = measured(9.0 + more, 0.0, 9.0 + more, Some(0.0));
+            none["pauses"] = json!({ "count": 0, "p50_ms": 0.0, "p99_ms": 0.0, "max_ms": 0.0 });
+            runs.push(run(workload, "none", 2.0, "main", none));
             runs.push(run(workload, "go", 2.0, "main", measured(20.0 + more, 0.5, 30.0 + more, None)));
         }
         runs.push(run(workload, "async", 4.0, "curve", measured(5.0, 1.0, 7.0, Some(2.0))));
@@ -164,6 +166,8 @@ fn every_workload_and_contestant_is_in_it_and_numbers_are_medians_with_spreads()
     assert_eq!(cell(&markdown, "churn", "async", "time, s"), "10.5 (10.0–11.0)");
     assert_eq!(cell(&markdown, "lru", "go", "CPU, s"), "30.5 (30.0–31.0)");
     assert_eq!(cell(&markdown, "churn", "go", "CPU of collector, s"), "–");
+    assert_eq!(cell(&markdown, "churn", "async", "p99 pause, ms"), "0.500 (0.500–0.500)");
+    assert_eq!(cell(&markdown, "churn", "none", "p99 pause, ms"), "–", "no pause is no short pause");
     assert_eq!(cell(&markdown, "churn", "async", "MMU 10 ms"), "0.500 (0.500–0.500)");
     assert_eq!(cell(&markdown, "churn", "async", "peak memory, MB"), "64.0 (64.0–64.0)");
     assert!(html.contains("<td>10.5<small>10.0–11.0</small></td>"));

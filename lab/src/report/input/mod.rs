@@ -261,6 +261,13 @@ impl Contestant {
     }
 }
 
+impl Measured {
+    /// The pauses, if there were any: of none there are no quantiles, whatever stands there.
+    pub fn stops(&self) -> Option<Pauses> {
+        self.pauses.filter(|pauses| pauses.count > 0)
+    }
+}
+
 impl Run {
     /// What was measured, if the run may be used.
     pub fn usable(&self) -> Option<&Measured> {

@@ -22,7 +22,7 @@ const COLUMNS: [Column; 14] = [
     ("p99.9 step, ms", |measured| Some(measured.steps.p999_ms)),
     ("worst stall seen, ms", |measured| Some(measured.stalls.seen.max_ms)),
     ("pauses", |measured| Some(measured.pauses?.count as f64)),
-    ("p99 pause, ms", |measured| measured.pauses?.p99_ms),
+    ("p99 pause, ms", |measured| measured.stops()?.p99_ms),
     ("MMU 10 ms", |measured| utilisation(&measured.mmu.seen, WINDOW_MS)),
     ("peak memory, MB", |measured| measured.memory.peak_bytes.map(megabytes)),
     ("mean memory, MB", |measured| measured.memory.mean_bytes.map(megabytes)),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::report::document::{Block, Entry, Figure, Panel, Section, code};
 use crate::report::figures::gantt::{self, Counter, Lane, Span};
 use crate::report::figures::looks::{Look, Marker};
-use crate::report::figures::theme::{COLOURS, Ink};
+use crate::report::figures::theme::Ink;
 use crate::report::figures::{Fault, sample};
 use crate::report::input::Results;
 use crate::report::numbers::number;
@@ -20,6 +20,9 @@ const MOST_LANES: usize = 16;
 
 /// More counters than this would be a page of their own.
 const MOST_COUNTERS: usize = 6;
+
+/// The series whose colours tell kinds apart: all but the grey one, which is that of frames.
+const COLOURS: [usize; 7] = [0, 1, 2, 3, 4, 5, 7];
 
 /// What lasts this share of the picture and lies in nothing is a frame.
 const FRAME: f64 = 0.6;
@@ -41,8 +44,9 @@ pub fn section(results: &Results) -> Result<Section, Fault> {
     let about = format!("One cycle of {}: what each thread did", timeline.workload);
     let svg = gantt::draw(&about, trace.end, lanes, counters)?;
     let legend = trace.names.iter().enumerate().map(|(index, name)| {
-        let marker = if index < COLOURS { Marker::Square } else { Marker::Box };
-        let look = Look { ink: Ink::Series(index), dash: 0, marker, width: 2 };
+        let (ink, open) = colour(index);
+        let marker = if open { Marker::Box } else { Marker::Square };
+        let look = Look { ink, dash: 0, marker, width: 2 };
         Ok((name.clone(), sample(&look, false)?))
     });
     let cycle = timeline.cycle.map_or_else(|| "A cycle".to_string(), |cycle| format!("Cycle {cycle}"));
@@ -209,6 +213,11 @@ fn kind(name: &str) -> &str {
     if kind.is_empty() { name } else { kind }
 }
 
+/// The colour of a kind, and whether it is drawn empty, since another has that colour.
+fn colour(kind: usize) -> (Ink, bool) {
+    (Ink::Series(COLOURS[kind % COLOURS.len()]), kind >= COLOURS.len())
+}
+
 /// Spans with their depths and colours, in order of time. What lasts nearly as long as all of it only frames the rest, and has no colour.
 fn nested(mut spans: Vec<Lasting>, end: f64, names: &mut Vec<String>) -> Vec<Span> {
     spans.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
@@ -228,7 +237,7 @@ fn nested(mut spans: Vec<Lasting>, end: f64, names: &mut Vec<String>) -> Vec<Spa
                     names.push(kind);
                     names.len() - 1
                 });
-                (Ink::Series(index), index >= COLOURS)
+                colour(index)
             };
             let name = if known.is_empty() { name } else { format!("{name}: {known}") };
             Span { from, to, depth, name, ink, open }

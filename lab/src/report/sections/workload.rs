@@ -93,9 +93,9 @@ fn stalls(context: &Context, workload: &Workload, cells: &[&Cell]) -> Result<Sec
         .iter()
         .map(|cell| {
             let pauses = [
-                cell.median(|measured| measured.pauses?.p50_ms),
-                cell.median(|measured| measured.pauses?.p99_ms),
-                cell.median(|measured| measured.pauses?.max_ms),
+                cell.median(|measured| measured.stops()?.p50_ms),
+                cell.median(|measured| measured.stops()?.p99_ms),
+                cell.median(|measured| measured.stops()?.max_ms),
             ];
             let others = [
                 cell.median(|measured| Some(measured.stalls.seen.max_ms)),
@@ -116,7 +116,7 @@ fn stalls(context: &Context, workload: &Workload, cells: &[&Cell]) -> Result<Sec
     let legend = kinds
         .map(|(name, marker, ink)| Ok((name.to_string(), sample(&Look { ink, dash: 0, marker, width: 2 }, false)?)));
     section.blocks.push(Block::Figure(Figure {
-        caption: "Pauses are what a collector says of itself; contestants without such marks do not say. The cross is the longest time that a step took beyond \
+        caption: "Pauses are what a collector says of itself; those without such marks had none, or do not say. The cross is the longest time that a step took beyond \
                   the median step, whatever the reason. Medians of the runs."
             .into(),
         panels: vec![Panel { title: String::new(), svg, legend: legend.into_iter().collect::<Result<_, Fault>>()? }],
