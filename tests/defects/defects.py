@@ -75,25 +75,25 @@ DEFECTS = [
     Defect(
         "stop-waits-for-nobody",
         "gc/src/cycle/rendezvous.rs",
-        "        while running(&state) {\n            self.arrived.wait(&mut state);\n        }\n        let parties",
-        "        if running(&state) {\n            self.arrived.wait(&mut state);\n        }\n        let parties",
+        "            state = self.wait_for(state, &mut waiting, \"a pause\", &running);\n",
+        "            state = self.wait_for(state, &mut waiting, \"a pause\", &running);\n            break;\n",
         "the pause begins when one mutator has stopped",
         ["old_graph survives_async"],
     ),
     Defect(
         "back-during-a-stop",
         "gc/src/cycle/rendezvous.rs",
-        "    pub fn come_back(&self, party: &Party) {\n        let mut state = self.state.lock();\n"
+        "        let mut state = self.state.lock();\n        let start = state.stopping.then(Instant::now);\n"
         "        while state.stopping {\n            self.resumed.wait(&mut state);\n        }\n",
-        "    pub fn come_back(&self, party: &Party) {\n        let _state = self.state.lock();\n",
+        "        let state = self.state.lock();\n        let start = state.stopping.then(Instant::now);\n",
         "a mutator that was away comes back in the middle of a pause",
         ["loom rendezvous::interleavings"],
     ),
     Defect(
         "rest-without-coming-back",
         "gc/src/cycle/rendezvous.rs",
-        "        thread::sleep(rest);\n        self.come_back(party);",
-        "        thread::sleep(rest);",
+        "            thread::sleep(rest);\n            self.come_back(party);",
+        "            thread::sleep(rest);",
         "a throttled mutator goes on and still counts as away",
         ["old_graph survives_async"],
     ),
