@@ -1,7 +1,7 @@
 //! `lru`: a cache of the entries used last, asked for keys as people ask.
 //!
 //! A hash table with chains, and a list from the entry used last to the one used longest ago. Keys come from Zipf's distribution with exponent 0.99, drawn as YCSB draws the requests of web services
-//! (checked against its generator) and scattered by a factor where YCSB hashes: few keys make up most of the hits, and the tail makes the misses. The cache, the number of keys, four times its
+//! (checked against excerpts of its generator in other programs) and scattered by a factor where YCSB hashes: few keys make up most of the hits, and the tail makes the misses. The cache, the number of keys, four times its
 //! entries, and a value's 256 bytes are our own; YCSB measures databases. A hit moves an entry to the front, which writes up to six references in old objects all over
 //! memory; a miss makes a new entry and throws out the last, whose age no collector can guess.
 //!
