@@ -18,7 +18,7 @@
 //! machine is busy.
 //!
 //! A mechanism that fails is refused by an error that names the case of `pagemark semantics` which shows the kernel's behaviour by itself.
-//! Cards are marked by the embedder `stop` and `none` see nothing, so there is nothing to try.
+//! Cards are marked by the embedder, and `stop` and `none` see nothing, so there is nothing to try.
 
 use super::{Barrier, PageRange};
 use crate::error::BarrierError;
