@@ -240,9 +240,9 @@ fn survives(mechanism: &str) {
     let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(300));
     for backing in ["anon", "shmem"] {
         let keys = [
-            "zeal=alloc:1,verify=mark",
+            "zeal=alloc:1,verify=mark,sticky=off",
             "zeal=alloc:1,markers=2",
-            "zeal=safepoint:50,rounds=1",
+            "zeal=safepoint:50,rounds=1,sticky=off",
             "zeal=alloc:1,verify=all,oracle,poison",
         ];
         for (round, keys) in keys.iter().enumerate() {

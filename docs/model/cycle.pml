@@ -8,7 +8,8 @@
  * Rounds and cycles are unbounded: the model runs for ever, and the search ends because its states repeat.
  *
  * Good configurations: none, LARGE (page 1 is for a large object), FAILING (a scan may fail half-way), LAZY (handshakes hand over
- * nothing, and mutators allocate in the holes of armed pages while a cycle marks: slower, and right).
+ * nothing, and mutators allocate in the holes of armed pages while a cycle marks: slower, and right), STICKY (any cycle may keep the
+ * marks of the one before), STICKY FILLED_APART (and then sweeps only pages with new objects), and STICKY with each of the others.
  * Each macro listed in `ci/model` breaks one rule and must give a counterexample.
  */
 
@@ -29,6 +30,11 @@
 #define UNSWEPT    2                    /* marked, nobody has looked which objects are dead */
 #define RECYCLABLE 3                    /* swept, with holes */
 #define OWNED(m)   (4 + (m))            /* mutator m allocates in it */
+#ifdef FILLED_APART
+#define FILLED     (4 + MUTATORS)       /* holds objects, some of them made since the last flip; nothing is allocated in it */
+#else
+#define FILLED     FULL
+#endif
 
 byte state[PAGES];
 bool written[PAGES] = true;             /* the bit a page; false is armed */
@@ -49,6 +55,13 @@ bool flipped[MUTATORS];                 /* the mutator's last handshake belongs 
 
 #ifdef LARGE
 bool birth[MUTATORS];                   /* what a mutator has read of the colour for the object it is making */
+bool large_unswept;                     /* Heap::large_unswept */
+#endif
+#ifdef STICKY
+bool sticky;                            /* this cycle keeps the marks of the one before */
+#define KEEPS_MARKS sticky
+#else
+#define KEEPS_MARKS false
 #endif
 
 /* A store to a page that is armed faults first, which makes the page written. A store through a stale translation may not. */
@@ -63,11 +76,11 @@ inline note_store(page) {
 
 inline retire(m) {
     if
-    :: state[0] == OWNED(m) -> state[0] = IF(exists & ON(0), FULL)
+    :: state[0] == OWNED(m) -> state[0] = IF(exists & ON(0), FILLED)
     :: else
     fi;
     if
-    :: state[1] == OWNED(m) -> state[1] = IF(exists & ON(1), FULL)
+    :: state[1] == OWNED(m) -> state[1] = IF(exists & ON(1), FILLED)
     :: else
     fi
 }
@@ -224,10 +237,10 @@ end:
         written[1] = true;
 #ifndef BIRTH_ORDER
         birth[m] = true;                /* the colour, ... */
-        birth[m] = birth[m] && !marking; /* ... then whether a cycle marks */
+        birth[m] = birth[m] && large_unswept; /* ... then whether what lacks it is being freed */
 #else
-        o = marking;
-        birth[m] = !o;
+        o = large_unswept;
+        birth[m] = o;
         o = 0;
 #endif
         atomic {
@@ -243,7 +256,12 @@ end:
 
 /* ---- the collector ---------------------------------------------------------------------------------------- */
 
-#define HOLDS_OBJECTS(page) (state[page] == FULL || state[page] == UNSWEPT || state[page] == RECYCLABLE)
+#define HOLDS_OBJECTS(page) (state[page] == FULL || state[page] == FILLED || state[page] == UNSWEPT || state[page] == RECYCLABLE)
+#ifdef FILLED_APART
+#define TO_BE_SWEPT(page) (HOLDS_OBJECTS(page) && (!KEEPS_MARKS || state[page] == FILLED))
+#else
+#define TO_BE_SWEPT(page) HOLDS_OBJECTS(page)
+#endif
 
 inline cover(page) {
     if
@@ -335,12 +353,12 @@ inline drain() {
 inline flip_page(page) {
 #ifdef LARGE
     if
-    :: page == 0 && HOLDS_OBJECTS(page) -> state[page] = UNSWEPT
+    :: page == 0 && TO_BE_SWEPT(page) -> state[page] = UNSWEPT
     :: else
     fi
 #else
     if
-    :: HOLDS_OBJECTS(page) -> state[page] = UNSWEPT
+    :: TO_BE_SWEPT(page) -> state[page] = UNSWEPT
     :: else
     fi
 #endif
@@ -369,13 +387,23 @@ proctype collector() {
 end:
     do
     :: true ->
-        /* Flip: every object is white. */
+        /* Flip: every object is white. Or not: those that are marked stay so. */
         marking = true;
         atomic {
-            live = 0;
-#ifdef LARGE
-            birth[0] = false; birth[1] = false;     /* what was read before is the other colour now */
+#ifdef STICKY
+            if
+            :: sticky = false
+            :: sticky = true
+            fi;
 #endif
+            if
+            :: !KEEPS_MARKS ->
+                live = 0;
+#ifdef LARGE
+                birth[0] = false; birth[1] = false  /* what was read before is the other colour now */
+#endif
+            :: KEEPS_MARKS
+            fi;
             flipped[0] = false; flipped[1] = false
         };
         handshake();
@@ -383,9 +411,17 @@ end:
         mark_roots();
         drain();
 #endif
-        /* Arm; what the scan reports is dropped, since nothing has been marked. */
+        /* Arm; what the scan reports is dropped if nothing has been marked. */
         take_written_and_arm();
+#ifndef FORGET_OLD_TO_YOUNG
+        if
+        :: !KEEPS_MARKS -> report = 0
+        :: KEEPS_MARKS
+        fi;
+#else
         report = 0;
+#endif
+        rescan();
         mark_roots();
         drain();
         /* Rounds, as many as one likes. */
@@ -458,6 +494,9 @@ end:
             assert(!(reached & ~live));
             reached = 0; before = 0;
             flip_page(0); flip_page(1);
+#ifdef LARGE
+            large_unswept = true;
+#endif
             marking = false;
             stopping = false; stopped[0] = false; stopped[1] = false;
 #ifdef NO_FLUSH
@@ -471,6 +510,7 @@ end:
             :: exists & ~live & BIT(2) -> sweep(1); state[1] = FREE
             :: else
             fi;
+            large_unswept = false;
             reached = 0; before = 0; dead = 0
         };
 #endif

@@ -295,7 +295,7 @@ impl Shared {
             model: Box::new(model),
             config: config.clone(),
             rendezvous: Rendezvous::new(name),
-            pacer: Pacer::new(config.growth(), config.heap().min(limit), limit),
+            pacer: Pacer::new(config.growth(), config.heap().min(limit), limit, config.sticky()),
             stats: Stats::new(name, mechanism, config.backing()),
             rest: Rest::default(),
             control: Control::default(),

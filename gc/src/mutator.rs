@@ -141,8 +141,10 @@ impl Mutator {
             let fresh = locals.tracked.fresh() + locals.leaf.fresh();
             let from_holes = self.fresh.replace(fresh) == fresh;
             let enough = shared.pacer.allocated(new);
+            // A full cycle leaves them the holes. Before a sticky one they are in holes only because there is nothing better.
+            let high_time = !from_holes || shared.heap.prefers_fresh();
             // While blocks are being swept more are in use than will be.
-            if enough && !from_holes && !shared.heap.sweeping() && shared.pacer.due(shared.heap.used_bytes() as u64) {
+            if enough && high_time && !shared.heap.sweeping() && shared.pacer.due(shared.heap.used_bytes() as u64) {
                 shared.request(Reason::Trigger, false);
             }
             if taken / BYTES_BETWEEN_RESTS != (taken - new) / BYTES_BETWEEN_RESTS && !shared.rest.get().is_zero() {
@@ -255,6 +257,11 @@ impl Mutator {
         if bytes <= limit && again < patience {
             if again == 0 {
                 self.wait_for_running_cycle();
+                fits = has_room(self.shared());
+            }
+            // A sticky cycle leaves what died old. One that marks everything may do, and need not stop everybody.
+            if !fits && self.shared().pacer.last_was_sticky() {
+                self.wait_for_cycle(Reason::OutOfMemory, false);
                 fits = has_room(self.shared());
             }
             let mut races = 0;

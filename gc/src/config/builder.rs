@@ -1,6 +1,6 @@
 //! A configuration put together in code.
 
-use super::{Config, ConfigError, Log, Verify, Zeal};
+use super::{Config, ConfigError, Log, Sticky, Verify, Zeal};
 use crate::barrier::Mechanism;
 use crate::memory::Backing;
 
@@ -51,6 +51,12 @@ impl ConfigBuilder {
     /// Sets the number of concurrent rounds after which mutators are stopped at the latest.
     pub fn rounds(mut self, rounds: u32) -> Self {
         self.config.rounds = rounds;
+        self
+    }
+
+    /// Sets which cycles keep the marks of the one before.
+    pub fn sticky(mut self, sticky: Sticky) -> Self {
+        self.config.sticky = sticky;
         self
     }
 

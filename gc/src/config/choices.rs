@@ -28,6 +28,32 @@ impl Log {
     }
 }
 
+/// Which cycles keep the marks of the one before, and so mark only what is new.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Sticky {
+    /// As long as that pays.
+    #[default]
+    Auto,
+    /// None.
+    Off,
+    /// All that can, until half of the room that a full cycle left is taken by what was marked since.
+    Always,
+}
+
+impl Sticky {
+    /// Every value, in the order of [`Config::help`](super::Config::help).
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Off, Self::Always];
+
+    /// The name in the text form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Off => "off",
+            Self::Always => "always",
+        }
+    }
+}
+
 /// What is checked while collecting, at a price no production run wants to pay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Verify {

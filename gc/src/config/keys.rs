@@ -1,7 +1,7 @@
 //! The table of keys: everything the text form knows.
 
 use super::sizes::{size_or_auto, size_or_auto_text, whole};
-use super::{Config, Log, Verify, Zeal};
+use super::{Config, Log, Sticky, Verify, Zeal};
 use crate::barrier::Mechanism;
 use crate::memory::Backing;
 
@@ -24,7 +24,7 @@ pub struct Key {
 }
 
 /// Every key of the text form, in the order in which it is printed.
-pub static KEYS: [Key; 15] = [
+pub static KEYS: [Key; 16] = [
     Key {
         name: "mechanism",
         allowed: "auto|async|sync|sigbus|mprotect|cards|stop|none",
@@ -80,6 +80,14 @@ pub static KEYS: [Key; 15] = [
         bare: false,
         set: |c, v| whole(v).and_then(|n| u32::try_from(n).ok()).map(|n| c.rounds = n),
         show: |c| c.rounds.to_string(),
+    },
+    Key {
+        name: "sticky",
+        allowed: "auto|off|always",
+        doc: "cycles that keep the marks of the one before, and mark only what is new: as long as that pays, never, or whenever possible",
+        bare: false,
+        set: |c, v| Sticky::ALL.iter().find(|s| s.name() == v).map(|s| c.sticky = *s),
+        show: |c| c.sticky.name().to_string(),
     },
     Key {
         name: "log",

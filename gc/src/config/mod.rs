@@ -36,7 +36,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 pub use builder::ConfigBuilder;
-pub use choices::{Log, Verify, Zeal};
+pub use choices::{Log, Sticky, Verify, Zeal};
 pub use error::ConfigError;
 pub use keys::{KEYS, Key};
 
@@ -80,6 +80,7 @@ pub struct Config {
     growth: f64,
     markers: usize,
     rounds: u32,
+    sticky: Sticky,
     log: Log,
     summary: bool,
     trace: Option<String>,
@@ -101,6 +102,7 @@ impl Default for Config {
             growth: 2.0,
             markers: (processors / 2).clamp(*MARKERS.start(), *MARKERS.end()),
             rounds: 16,
+            sticky: Sticky::Auto,
             log: Log::Off,
             summary: false,
             trace: None,
@@ -245,6 +247,11 @@ impl Config {
     /// The number of concurrent rounds after which mutators are stopped at the latest, 0 to 100.
     pub fn rounds(&self) -> u32 {
         self.rounds
+    }
+
+    /// Which cycles keep the marks of the one before.
+    pub fn sticky(&self) -> Sticky {
+        self.sticky
     }
 
     /// What is logged.

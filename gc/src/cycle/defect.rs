@@ -15,6 +15,8 @@ pub enum Defect {
     DropDirtyPage,
     /// Objects are marked before their pages are armed.
     MarkBeforeArming,
+    /// Sticky cycles do not trace again what was written before they began.
+    ForgetOldToYoung,
     /// Not a mistake: mark stacks of eight entries, so that they overflow all the time.
     TinyMarkStack,
 }

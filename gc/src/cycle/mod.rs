@@ -20,6 +20,12 @@
 //!
 //! Objects are born white. Those reachable at the end are found through the page that refers to them, which is written, or through a root.
 //!
+//! *Sticky* cycles keep the marks of the cycle before, and mark only what was made since: the generational mode (the marks stick: Demers, Weiser, Hayes, Boehm, Bobrow and
+//! Shenker, POPL 1990). The colour does not flip, so what survived is marked and not traced. At the end of a pause every reference in a marked object leads
+//! to a marked one. So one that leads to a new object was stored after the scan in that pause, and its page is written: what the scan of step 2
+//! reports is not ignored here, but traced again before anything else. The rest is the same. What died after it was marked stays until a cycle that
+//! marks everything; [`pacer`] says when that is.
+//!
 //! *Stop-the-world*: the same with all mutators stopped from the handshake on, and without arming and rounds: for the mechanism `stop`, and when memory runs out.
 //!
 //! When the kernel refuses a scan half-way, nothing is known about writes any more: the cycle goes to its pause and there traces **every** marked
@@ -63,16 +69,26 @@ pub fn run(shared: &Shared) {
     while let Some(request) = shared.control.next() {
         number += 1;
         let stop_the_world = request.stop_the_world || !shared.barrier().sees_writes();
+        let kind = match request.reason {
+            _ if stop_the_world => CycleKind::StopTheWorld,
+            Reason::Trigger | Reason::LimitReached | Reason::Zeal if shared.pacer.sticky_is_next() => CycleKind::Sticky,
+            // Who asks for a collection, or has no memory left, wants to be rid of everything that is dead.
+            _ => CycleKind::Concurrent,
+        };
         let begun = (Instant::now(), shared.pacer.total());
-        let report = Cycle::new(shared, number, request.reason, stop_the_world).run();
+        let report = Cycle::new(shared, number, request.reason, kind).run();
         let concurrent = if stop_the_world { Duration::ZERO } else { request.at.elapsed() };
         let goal = shared.pacer.learn(Lesson {
+            kind,
             live: report.live_bytes,
+            survived: report.young_bytes,
+            length: report.phases.total(),
             allocated_during: report.allocated_during,
             concurrent,
             allocated_before: begun.1 - last.1,
             before: begun.0 - last.0,
         });
+        shared.heap.prefer_fresh(shared.pacer.sticky_is_next());
         last = (Instant::now(), shared.pacer.total());
         finish(shared, &report, goal, &mut retention);
         if matches!(shared.config.zeal(), Zeal::Phase(_)) {
@@ -131,8 +147,7 @@ struct Cycle<'s> {
 }
 
 impl<'s> Cycle<'s> {
-    fn new(shared: &'s Shared, number: u64, reason: Reason, stop_the_world: bool) -> Cycle<'s> {
-        let kind = if stop_the_world { CycleKind::StopTheWorld } else { CycleKind::Concurrent };
+    fn new(shared: &'s Shared, number: u64, reason: Reason, kind: CycleKind) -> Cycle<'s> {
         let heap_before = shared.heap.used_bytes() as u64;
         shared.listen(|listener| listener.cycle_started(&CycleStart { number, kind, reason, heap_bytes: heap_before }));
         let report = CycleReport {
@@ -162,7 +177,7 @@ impl<'s> Cycle<'s> {
         self.report.phases.sweep_wait = start.elapsed();
         self.shared.listen(|listener| listener.sweep_awaited());
         self.verify_structures_before();
-        if self.report.kind == CycleKind::Concurrent {
+        if self.report.kind.is_concurrent() {
             self.mark_concurrently();
         }
         self.pause();
@@ -189,10 +204,11 @@ impl<'s> Cycle<'s> {
             self.drain(Vec::new(), &roots);
         }
         let clock = Instant::now();
-        self.comparison = shared.oracle.as_ref().map(|oracle| Comparison::begin(oracle, &shared.heap));
-        let (armed, _) = self.take_written();
+        let keeps_marks = self.keeps_marks();
+        self.comparison = shared.oracle.as_ref().map(|oracle| Comparison::begin(oracle, &shared.heap, keeps_marks));
+        let (mut armed, _) = self.take_written();
         if let Some(comparison) = &mut self.comparison {
-            comparison.armed(pages(&armed));
+            comparison.after_scan(pages(&armed));
         }
         self.report.pages_armed = armed.len() as u64;
         self.report.phases.arm = clock.elapsed();
@@ -200,7 +216,12 @@ impl<'s> Cycle<'s> {
         boundary(shared, Phase::Arm);
 
         let clock = Instant::now();
-        self.drain(Vec::new(), &roots);
+        if keeps_marks && shared.defect != Some(Defect::ForgetOldToYoung) {
+            self.note_reported(&armed);
+        } else {
+            armed.clear();
+        }
+        self.drain(armed, &roots);
         self.report.phases.mark = clock.elapsed();
         shared.listen(|listener| listener.marking_done());
         boundary(shared, Phase::Mark);
@@ -256,7 +277,7 @@ impl<'s> Cycle<'s> {
         let roots = self.take_roots();
         shared.listen(|listener| listener.roots_traced());
         let mut written = Vec::new();
-        if self.report.kind == CycleKind::Concurrent {
+        if self.report.kind.is_concurrent() {
             shared.barrier().settle();
             let (residual, failed) = self.take_written_compared();
             self.name_unseen();
@@ -273,19 +294,25 @@ impl<'s> Cycle<'s> {
         }
         if let Some(marking) = &self.marking {
             self.report.objects_marked = marking.objects.load(Ordering::Relaxed);
-            self.report.live_bytes = marking.bytes.load(Ordering::Relaxed);
+            self.report.young_bytes = marking.young_bytes.load(Ordering::Relaxed);
+            let kept = if self.keeps_marks() { shared.pacer.marked() } else { 0 };
+            self.report.live_bytes = kept + marking.bytes.load(Ordering::Relaxed);
             self.report.verify_failures += marking.dangling.load(Ordering::Relaxed);
         }
         self.report.verify_failures += shared.heap.take_poison_failures();
-        shared.heap.end_marking();
+        shared.heap.end_marking(self.keeps_marks());
         drop(stopped);
         let pause = clock.elapsed();
         self.report.phases.pause = pause;
         shared.listen(|listener| listener.pause_ended(pause));
     }
 
+    fn keeps_marks(&self) -> bool {
+        self.report.kind == CycleKind::Sticky
+    }
+
     fn start_marking(&mut self) {
-        self.shared.heap.start_marking();
+        self.shared.heap.start_marking(self.keeps_marks());
         self.marking = Some(Marking {
             heap: &self.shared.heap,
             model: &*self.shared.model,
@@ -294,6 +321,7 @@ impl<'s> Cycle<'s> {
             overflow: parking_lot::Mutex::default(),
             objects: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            young_bytes: AtomicU64::new(0),
             dangling: AtomicU64::new(0),
             watch: self.shared.threads_are_heard().then_some(self.shared),
         });

@@ -1,17 +1,20 @@
 //! Blocks of one region and what state each is in.
 //!
 //! ```text
-//!   Untouched ──take──► Owned ──retire──► Full ──flip──► Unswept ──sweep──► Full | Recyclable | Free
-//!       ▲                 ▲                                  │                        │          │
-//!       └──── release ────┼── (Free) ◄───────────────────────┴───── take ─────────────┴──────────┘
+//!   Untouched ──take──► Owned ──retire──► Filled ──flip──► Unswept ──sweep──► Full | Recyclable | Free
+//!       ▲                 ▲                                   │                        │          │
+//!       └──── release ────┼── (Free) ◄────────────────────────┴───── take ─────────────┴──────────┘
 //! ```
 //!
-//! *Owned*: one mutator allocates in it; the cycle leaves it alone. *Full*: holds objects and takes no more until it is swept.
-//! *Unswept*: the last cycle marked its objects, nobody has looked yet which are dead. *Recyclable*: swept, with enough holes.
-//! *Free*: no objects, its memory stale. *Untouched*: no memory (never used, or given back).
+//! *Owned*: one mutator allocates in it; the cycle leaves it alone. *Filled*: holds objects, some of them made since the last flip, and takes no
+//! more until it is swept. *Unswept*: the last cycle marked its objects, nobody has looked yet which are dead. *Full*: swept, and no room worth
+//! having. *Recyclable*: swept, with enough holes. *Free*: no objects, its memory stale. *Untouched*: no memory (never used, or given back).
+//!
+//! The flip of a full cycle makes everything that holds objects Unswept. That of a sticky cycle, which keeps the marks there are, only what is Filled:
+//! in the other blocks every object was marked before it.
 //!
 //! A state is changed by the thread that the present state makes responsible: the owner for Owned, whoever
-//! took it from a list (under the lock) for Free and Recyclable, whoever won the exchange for Unswept, the cycle in its pause for Full.
+//! took it from a list (under the lock) for Free and Recyclable, whoever won the exchange for Unswept, the cycle in its pause for Filled and Full.
 
 use std::ops::Range;
 
@@ -30,12 +33,14 @@ pub enum BlockState {
     Free,
     /// A mutator allocates in it.
     Owned,
-    /// Holds objects; nothing is allocated in it.
+    /// Holds objects, and nothing was allocated in it since it was swept.
     Full,
     /// Holds objects of which some may be dead since the last flip.
     Unswept,
     /// Swept, and worth allocating in again.
     Recyclable,
+    /// Holds objects that were made since the last flip; nothing more is allocated in it.
+    Filled,
 }
 
 impl BlockState {
@@ -46,13 +51,14 @@ impl BlockState {
             2 => BlockState::Owned,
             3 => BlockState::Full,
             4 => BlockState::Unswept,
-            _ => BlockState::Recyclable,
+            5 => BlockState::Recyclable,
+            _ => BlockState::Filled,
         }
     }
 
     /// Whether the cycle has to look at the block's objects.
     pub fn holds_objects(self) -> bool {
-        matches!(self, BlockState::Full | BlockState::Unswept | BlockState::Recyclable)
+        matches!(self, BlockState::Full | BlockState::Filled | BlockState::Unswept | BlockState::Recyclable)
     }
 }
 
@@ -127,7 +133,7 @@ impl BlockSpace {
 
     /// The state of block `index`.
     pub fn state(&self, index: usize) -> BlockState {
-        // Acquire: whoever sees Full sees the metadata its owner wrote before retiring it.
+        // Acquire: whoever sees Filled sees the metadata its owner wrote before retiring it.
         BlockState::from_u8(self.states[index].load(Ordering::Acquire))
     }
 
@@ -231,7 +237,7 @@ impl BlockSpace {
 
     /// The owner allocates no more in block `index`, which holds objects.
     pub fn retire(&self, index: usize) {
-        self.set_state(index, BlockState::Full);
+        self.set_state(index, BlockState::Filled);
     }
 
     /// The owner gives back whole blocks it did not use.
@@ -243,13 +249,17 @@ impl BlockSpace {
         }
     }
 
-    /// In the pause, all mutators stopped and every run retired: everything that holds objects is to be swept.
-    pub fn flip(&self) {
+    /// In the pause, all mutators stopped and every run retired: everything that holds objects is to be swept, or, when the marks from
+    /// before the cycle were kept, every block that has objects from since then.
+    pub fn flip(&self, marks_were_kept: bool) {
         let mut lists = self.lists.lock();
-        lists.recyclable.clear();
+        if !marks_were_kept {
+            lists.recyclable.clear();
+        }
         let mut unswept = 0;
         for state in &self.states[..self.high_water()] {
-            if BlockState::from_u8(state.load(Ordering::Relaxed)).holds_objects() {
+            let now = BlockState::from_u8(state.load(Ordering::Relaxed));
+            if if marks_were_kept { now == BlockState::Filled } else { now.holds_objects() } {
                 // Release: sweepers that are away are not ordered by the end of the pause.
                 state.store(BlockState::Unswept as u8, Ordering::Release);
                 unswept += 1;

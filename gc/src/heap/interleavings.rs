@@ -61,10 +61,10 @@ pub(crate) fn is_marked(heap: &Heap, object: usize) -> bool {
 /// What a cycle does to an object that stays reachable.
 fn cycle(heap: &Heap, object: usize) {
     heap.finish_sweeping();
-    heap.start_marking();
+    heap.start_marking(false);
     let byte = heap.metadata.at(object);
     byte.store(byte.load(Ordering::Relaxed) & !MARK_MASK | heap.colour(), Ordering::Relaxed);
-    heap.end_marking();
+    heap.end_marking(false);
 }
 
 #[test]

@@ -4,6 +4,9 @@
 //! hole, and a batch of adjacent free blocks to take next, so that disarming and populating cost one system call for many blocks.
 //! Nothing here stops the thread: when the limit allows no more, [`Exhausted`] is returned and nothing was allocated.
 //!
+//! Which memory comes first depends on the cycle that comes next. Before a full one holes are filled first, since it leaves them as they are. Before a sticky one,
+//! which traces again whatever lies on written pages, blocks without objects come first, so that old objects and new ones stay on pages of their own.
+//!
 //! While a cycle marks, only blocks without objects are taken: a hole in an armed page would fault on plain allocation. Outside a
 //! cycle a recyclable block is disarmed when taken, which makes its pages count as written at the next arming, as they will be.
 
@@ -245,9 +248,8 @@ impl Local {
     /// Retires the current block and takes another, its first hole open.
     fn next_block(&mut self, heap: &Heap, barrier: &dyn Barrier) -> bool {
         self.retire_current(heap);
-        if !heap.marking()
-            && let Some(block) = self.take_block_with_holes(heap, barrier)
-        {
+        let fresh = heap.marking() || heap.prefers_fresh() && self.batch_of_free_blocks(heap, barrier, BATCH_BLOCKS);
+        if !fresh && let Some(block) = self.take_block_with_holes(heap, barrier) {
             self.block_end = block + BLOCK;
             self.cursor = block;
             self.limit = block;
@@ -288,18 +290,11 @@ impl Local {
 
     /// A whole zeroed block without objects.
     fn take_free_block(&mut self, heap: &Heap, barrier: &dyn Barrier) -> Option<usize> {
-        if self.batch.range.is_empty() {
-            let space = &heap.regions(self.space).blocks;
-            let batch = space.take_free(BATCH_BLOCKS, &heap.footprint).or_else(|| {
-                (heap.release_free(barrier, 0) > 0).then(|| space.take_free(1, &heap.footprint)).flatten()
-            })?;
-            if space.forget_armed(&batch.range) {
-                self.disarm(barrier, &batch.range);
-            }
-            if batch.zeroed {
-                heap.mapping.populate(batch.range.clone());
-            }
-            self.batch = batch;
+        let some = self.batch_of_free_blocks(heap, barrier, BATCH_BLOCKS)
+            // Free memory of the other regions counts against the limit too.
+            || heap.release_free(barrier, 0) > 0 && self.batch_of_free_blocks(heap, barrier, 1);
+        if !some {
+            return None;
         }
         let block = self.batch.range.start;
         self.batch.range.start += BLOCK;
@@ -308,6 +303,22 @@ impl Local {
             heap.hand_out(&(block..block + BLOCK));
         }
         Some(block)
+    }
+
+    /// Takes up to `most` adjacent blocks without objects, unless some are left. False if the limit allows none.
+    fn batch_of_free_blocks(&mut self, heap: &Heap, barrier: &dyn Barrier, most: usize) -> bool {
+        if self.batch.range.is_empty() {
+            let space = &heap.regions(self.space).blocks;
+            let Some(batch) = space.take_free(most, &heap.footprint) else { return false };
+            if space.forget_armed(&batch.range) {
+                self.disarm(barrier, &batch.range);
+            }
+            if batch.zeroed {
+                heap.mapping.populate(batch.range.clone());
+            }
+            self.batch = batch;
+        }
+        true
     }
 
     fn retire_current(&mut self, heap: &Heap) {

@@ -75,6 +75,10 @@ pub struct Heap {
     marking: AtomicBool,
     /// The colour of objects found live by the cycle that runs, or by the last.
     colour: AtomicU8,
+    /// True from the end of a pause until the large objects that the cycle found dead are freed.
+    large_unswept: AtomicBool,
+    /// The next cycle keeps the marks of the last, if all goes as planned: see [`Heap::prefers_fresh`].
+    prefers_fresh: AtomicBool,
     /// Swept memory is filled.
     poison: bool,
     /// Places where it was found changed.
@@ -121,6 +125,8 @@ impl Heap {
             mapping,
             marking: AtomicBool::new(false),
             colour: AtomicU8::new(1),
+            large_unswept: AtomicBool::new(false),
+            prefers_fresh: AtomicBool::new(false),
             poison,
             poison_failures: AtomicU64::new(0),
         })
@@ -158,28 +164,44 @@ impl Heap {
         self.colour.load(Ordering::Relaxed)
     }
 
-    /// The colour a large object is born with: the live one between cycles, so that the sweep that runs then keeps it, and none
-    /// while a cycle marks. A cycle may be starting right now: an object born with the colour that is live from now on would count as
-    /// marked and never be traced. So the colour is read first: whoever reads the new one sees that a cycle marks.
+    /// The colour a large object is born with: none, and the live one only from a pause to the sweep of large objects that follows it, which frees
+    /// what has no other. The colour is read first: whoever reads the one that the next cycle flipped to, with which an object would count as marked and
+    /// never be traced, also sees that the sweep is over.
     pub fn birth_colour(&self) -> u8 {
-        // Acquire pairs with the Release in `start_marking`.
+        // Acquire pairs with the Release in `start_marking`, which comes after the sweep.
         let colour = self.colour.load(Ordering::Acquire);
-        if self.marking() { 0 } else { colour }
+        // Acquire pairs with the Release in `sweep_large`: an object without the colour is published after the sweep.
+        if self.large_unswept.load(Ordering::Acquire) { colour } else { 0 }
     }
 
-    /// A cycle starts: the other colour means live from now on. All blocks are swept.
-    pub fn start_marking(&self) {
+    /// A cycle starts, and all blocks are swept. Unless it keeps the marks there are, the other colour means live from now on.
+    pub fn start_marking(&self, keep_marks: bool) {
         debug_assert!(!self.tracked.blocks.sweeping() && !self.leaf.blocks.sweeping());
         self.marking.store(true, Ordering::Relaxed);
-        // Release, and after `marking`: see `birth_colour`.
-        self.colour.store(3 - self.colour(), Ordering::Release);
+        if !keep_marks {
+            // Release: see `birth_colour`.
+            self.colour.store(3 - self.colour(), Ordering::Release);
+        }
     }
 
-    /// In the pause: marking is complete, everything that holds objects is to be swept.
-    pub fn end_marking(&self) {
-        self.tracked.blocks.flip();
-        self.leaf.blocks.flip();
+    /// In the pause: marking is complete, and what may hold dead objects is to be swept.
+    pub fn end_marking(&self, marks_were_kept: bool) {
+        self.tracked.blocks.flip(marks_were_kept);
+        self.leaf.blocks.flip(marks_were_kept);
+        // Relaxed, as `marking`: the end of the pause orders them for the mutators.
+        self.large_unswept.store(true, Ordering::Relaxed);
         self.marking.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether mutators had better allocate in blocks without objects than in holes: before a cycle that keeps marks. Such a cycle traces again what lies on
+    /// pages that were written since the last one, and a hole that is filled makes a written page of one with old objects.
+    pub fn prefers_fresh(&self) -> bool {
+        self.prefers_fresh.load(Ordering::Relaxed)
+    }
+
+    /// Says so, or not. A hint that orders nothing.
+    pub fn prefer_fresh(&self, prefer: bool) {
+        self.prefers_fresh.store(prefer, Ordering::Relaxed);
     }
 
     /// Reports and re-arms the written pages of everything tracked that holds objects.
@@ -251,6 +273,8 @@ impl Heap {
                 }
             });
         }
+        // Release: see `birth_colour`.
+        self.large_unswept.store(false, Ordering::Release);
     }
 
     /// Sweeps one block. False when nothing is left to sweep.

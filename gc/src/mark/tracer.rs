@@ -44,6 +44,8 @@ pub struct Marking<'h> {
     pub objects: AtomicU64,
     /// Bytes marked.
     pub bytes: AtomicU64,
+    /// Those of them that had never been marked before: objects made since the last cycle.
+    pub young_bytes: AtomicU64,
     /// References that led to no object: a lost object or a broken embedder.
     pub dangling: AtomicU64,
     /// Who wants to know when helpers marked.
@@ -70,6 +72,7 @@ pub struct Tracer<'a> {
     shared: Option<&'a Marking<'a>>,
     objects: u64,
     bytes: u64,
+    young_bytes: u64,
     overflow: Vec<usize>,
     _not_sync: PhantomData<*mut ()>,
 }
@@ -105,6 +108,7 @@ impl<'a> Tracer<'a> {
             shared: None,
             objects: 0,
             bytes: 0,
+            young_bytes: 0,
             overflow: Vec::new(),
             _not_sync: PhantomData,
         }
@@ -166,12 +170,14 @@ impl<'a> Tracer<'a> {
             // Only another marker changes the start byte of a published object: it has the object now.
             return;
         }
+        let small = addr < heap.tracked.border;
+        let bytes = if small { (granules * GRANULE) as u64 } else { heap.object_bytes(addr) as u64 };
         self.objects += 1;
-        if addr < heap.tracked.border {
-            self.bytes += (granules * GRANULE) as u64;
+        self.bytes += bytes;
+        self.young_bytes += if byte & MARK_MASK == 0 { bytes } else { 0 };
+        if small {
             return self.push(addr, granules);
         }
-        self.bytes += heap.object_bytes(addr) as u64;
         if !heap.is_leaf(addr) {
             // Never left to the overflow set, which stands for single pages; a large object has one chunk on a stack.
             self.stack.push(Item::Chunk(addr).encode());
@@ -277,6 +283,7 @@ impl<'a> Tracer<'a> {
         if let Some(shared) = self.shared {
             shared.objects.fetch_add(std::mem::take(&mut self.objects), Ordering::Relaxed);
             shared.bytes.fetch_add(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+            shared.young_bytes.fetch_add(std::mem::take(&mut self.young_bytes), Ordering::Relaxed);
             self.flush_overflow(shared);
         }
     }

@@ -120,20 +120,30 @@ pub struct Round {
     pub ms: f64,
 }
 
-/// Whether mutators run while a cycle marks.
+/// Whether mutators run while a cycle marks, and what it marks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CycleKind {
     /// They run until the pause, which only finishes what they changed.
     #[default]
     Concurrent,
+    /// They do, and the marks of the cycle before are kept: only what was made since then is marked, or found dead.
+    Sticky,
     /// They are stopped from beginning to end.
     StopTheWorld,
+}
+
+impl CycleKind {
+    /// Whether mutators run while the cycle marks.
+    pub fn is_concurrent(self) -> bool {
+        self != Self::StopTheWorld
+    }
 }
 
 impl fmt::Display for CycleKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Concurrent => "concurrent",
+            Self::Sticky => "sticky",
             Self::StopTheWorld => "stop-the-world",
         })
     }

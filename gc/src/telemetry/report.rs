@@ -36,7 +36,7 @@ pub struct CycleReport {
     pub heap_before: u64,
     /// Bytes of the heap in use when it ended, what it found dead not counted although it is swept later.
     pub heap_after: u64,
-    /// Bytes of the objects that were marked.
+    /// Bytes of the objects that carry the mark at its end; in a sticky cycle also those marked before, of which some may be dead.
     pub live_bytes: u64,
     /// Where the time went.
     pub phases: Phases,
@@ -50,8 +50,10 @@ pub struct CycleReport {
     pub pages_residual: u64,
     /// Write faults mutators took during the cycle; `None` where the kernel resolves them and nobody counts.
     pub faults: Option<u64>,
-    /// Objects marked.
+    /// Objects marked by this cycle.
     pub objects_marked: u64,
+    /// Bytes of those that were made since the cycle before.
+    pub young_bytes: u64,
     /// Bytes mutators allocated while the cycle ran.
     pub allocated_during: u64,
     /// How long mutators stalled while the cycle ran, added up over all of them; pauses are not stalls.
@@ -175,6 +177,7 @@ mod tests {
             pages_residual: 12,
             faults: Some(812),
             objects_marked: 3_000_000,
+            young_bytes: 1 << 20,
             allocated_during: 5 << 20,
             mutator_stall: Duration::ZERO,
             blind: false,

@@ -38,6 +38,7 @@ struct Totals {
     times_to_stop: Times,
     cycles: u64,
     cycles_stw: u64,
+    cycles_sticky: u64,
     cycles_blind: u64,
     cycle_time: Duration,
     allocated_bytes: u64,
@@ -62,6 +63,7 @@ impl Stats {
             times_to_stop: Times::new(),
             cycles: 0,
             cycles_stw: 0,
+            cycles_sticky: 0,
             cycles_blind: 0,
             cycle_time: Duration::ZERO,
             allocated_bytes: 0,
@@ -92,6 +94,7 @@ impl Stats {
         totals.times_to_stop.record(report.phases.time_to_stop);
         totals.cycles += 1;
         totals.cycles_stw += u64::from(report.kind == CycleKind::StopTheWorld);
+        totals.cycles_sticky += u64::from(report.kind == CycleKind::Sticky);
         totals.cycles_blind += u64::from(report.blind);
         totals.cycle_time += report.phases.total();
         totals.peak_heap_bytes = totals.peak_heap_bytes.max(report.heap_before).max(report.heap_after);
@@ -136,6 +139,7 @@ impl Stats {
             backing: self.backing.name().to_string(),
             cycles: totals.cycles,
             cycles_stw: totals.cycles_stw,
+            cycles_sticky: totals.cycles_sticky,
             cycles_blind: totals.cycles_blind,
             pause_us: totals.pauses.distribution(),
             time_to_stop_us: totals.times_to_stop.distribution(),

@@ -22,6 +22,8 @@ pub struct Summary {
     pub cycles: u64,
     /// Those of them that had mutators stopped from beginning to end.
     pub cycles_stw: u64,
+    /// Those of them that kept the marks of the one before.
+    pub cycles_sticky: u64,
     /// Those of them in which a scan failed, so that every page was rescanned in the pause.
     pub cycles_blind: u64,
     /// Pauses: from the last mutator's stop until all were let go; in microseconds.
@@ -36,7 +38,8 @@ pub struct Summary {
     pub allocated_bytes: u64,
     /// The most bytes of the heap that were in use when somebody looked, which every cycle does.
     pub peak_heap_bytes: u64,
-    /// Bytes of the objects the last cycle marked.
+    /// Bytes of the objects that carried the mark after the last cycle; if that was a sticky one, those are among them that died since the
+    /// last that was not.
     pub live_bytes_last: u64,
     /// Objects marked, in all cycles.
     pub objects_marked: u64,

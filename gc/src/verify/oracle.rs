@@ -57,15 +57,13 @@ pub struct Comparison<'o> {
 }
 
 impl<'o> Comparison<'o> {
-    /// Before the pages are armed: what was written until now is of no interest.
-    pub fn begin(oracle: &'o Oracle, heap: &Heap) -> Comparison<'o> {
-        oracle.take(heap);
-        Comparison { oracle, unexplained: HashSet::new(), last: HashSet::new() }
-    }
-
-    /// The pages were armed for the first time, and these were reported.
-    pub fn armed(&mut self, reported: impl Iterator<Item = usize>) {
-        self.last = reported.collect();
+    /// Before the pages are armed. What was written until now is of no interest to a cycle that marks everything. One that keeps marks lives by it.
+    pub fn begin(oracle: &'o Oracle, heap: &Heap, keeps_marks: bool) -> Comparison<'o> {
+        let mut cards = oracle.take(heap);
+        if !keeps_marks {
+            cards.clear();
+        }
+        Comparison { oracle, unexplained: cards.into_iter().collect(), last: HashSet::new() }
     }
 
     /// Before a scan: takes the cards.
@@ -74,7 +72,7 @@ impl<'o> Comparison<'o> {
         self.unexplained.extend(self.oracle.take(heap).into_iter().filter(|page| !last.contains(page)));
     }
 
-    /// After it: `reported` explains cards.
+    /// After it, and after the one that armed the pages: `reported` explains cards.
     pub fn after_scan(&mut self, reported: impl Iterator<Item = usize>) {
         self.last = reported.collect();
         let last = &self.last;

@@ -103,9 +103,9 @@ impl Check<'_> {
         }
         for index in 0..space.high_water() {
             let state = space.state(index);
-            // Full blocks are in no list.
+            // Full and Filled blocks are in no list.
             let expected = listed.get(&index).copied().unwrap_or(BlockState::Full);
-            if state != expected {
+            if state != expected && (state, expected) != (BlockState::Filled, BlockState::Full) {
                 self.fail(format!("block {index} is {state:?}, and by the lists {expected:?}"));
             }
             if state != BlockState::Untouched {
@@ -175,7 +175,9 @@ impl Check<'_> {
     /// Memory without objects, which nobody may have written since it was swept. What a mutator owns is zero or in use; what is untouched is not
     /// there.
     fn unused(&mut self, range: Range<usize>, state: BlockState) {
-        if self.heap.poisoned() && matches!(state, BlockState::Free | BlockState::Recyclable | BlockState::Full) {
+        if self.heap.poisoned()
+            && matches!(state, BlockState::Free | BlockState::Recyclable | BlockState::Full | BlockState::Filled)
+        {
             // SAFETY: committed memory of the heap, read while mutators are stopped.
             if let Some(addr) = unsafe { poison::first_changed(&range) } {
                 self.fail(format!("the word at {addr:#x} was written after it was swept"));

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pagemark::telemetry::{CycleReport, EventListener};
+use pagemark::telemetry::{CycleKind, CycleReport, EventListener};
 
 use super::fail::fail;
 use super::lane::{Lane, World};
@@ -18,7 +18,7 @@ use super::model::{Number, word};
 use super::roots::ThreadRoots;
 use super::shadow::{NumberSet, Object, reach};
 
-/// Remembers what the last cycle marked.
+/// Remembers what the last full cycle marked: a sticky one marks what is new, and at the end of a check there is nothing new.
 #[derive(Default)]
 pub struct LastCycle(Mutex<Option<(u64, u64)>>);
 
@@ -37,7 +37,9 @@ impl LastCycle {
 
 impl EventListener for LastCycle {
     fn cycle_ended(&self, report: &CycleReport) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((report.objects_marked, report.live_bytes));
+        if report.kind != CycleKind::Sticky {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((report.objects_marked, report.live_bytes));
+        }
     }
 }
 

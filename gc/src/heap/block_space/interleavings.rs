@@ -82,7 +82,7 @@ impl Blocks {
             let expected = match self.space.state(index) {
                 BlockState::Free => [1, 0],
                 BlockState::Recyclable => [0, 1],
-                BlockState::Full => [0, 0],
+                BlockState::Full | BlockState::Filled => [0, 0],
                 state => panic!("block {index} is left {state:?}"),
             };
             assert_eq!([listed(&lists.free), listed(&lists.recyclable)], expected, "block {index}");
@@ -94,7 +94,7 @@ impl Blocks {
 fn two_that_sweep_and_take_never_own_the_same_block() {
     explore(2, || {
         let blocks = Blocks::new(3, 2);
-        blocks.space.flip();
+        blocks.space.flip(false);
         let other = blocks.clone();
         let thread = thread::spawn(move || {
             other.sweep(BlockState::Free);
@@ -123,7 +123,7 @@ fn two_that_sweep_and_take_never_own_the_same_block() {
 fn who_waits_for_the_sweep_sees_what_the_sweepers_wrote() {
     explore(2, || {
         let blocks = Blocks::new(2, 2);
-        blocks.space.flip();
+        blocks.space.flip(false);
         let other = blocks.clone();
         let thread = thread::spawn(move || while other.sweep(BlockState::Full) {});
         blocks.finish_sweeping(BlockState::Full);
@@ -138,7 +138,7 @@ fn who_waits_for_the_sweep_sees_what_the_sweepers_wrote() {
 fn a_sweeper_may_sleep_through_a_pause() {
     explore(3, || {
         let blocks = Blocks::new(2, 1);
-        blocks.space.flip();
+        blocks.space.flip(false);
         let late = blocks.clone();
         // A mutator that is away: the pause does not wait for it.
         let thread = thread::spawn(move || late.finish_sweeping(BlockState::Recyclable));
@@ -146,7 +146,7 @@ fn a_sweeper_may_sleep_through_a_pause() {
         for index in blocks.take_free(2) {
             blocks.space.retire(index);
         }
-        blocks.space.flip();
+        blocks.space.flip(false);
         blocks.finish_sweeping(BlockState::Recyclable);
         thread.join().unwrap();
         blocks.assert_nothing_lost();

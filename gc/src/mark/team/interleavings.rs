@@ -35,7 +35,7 @@ fn mark_together(drains: usize, preemptions: usize) {
         let team = Team::new(2, "test", &Kernel::real()).unwrap();
         let model = Watching(team.shared.clone());
         for _ in 0..drains {
-            heap.start_marking();
+            heap.start_marking(false);
             let marking = Marking {
                 heap: &heap,
                 model: &model,
@@ -44,6 +44,7 @@ fn mark_together(drains: usize, preemptions: usize) {
                 overflow: Default::default(),
                 objects: AtomicU64::new(0),
                 bytes: AtomicU64::new(0),
+                young_bytes: AtomicU64::new(0),
                 watch: None,
                 dangling: AtomicU64::new(0),
             };

@@ -171,6 +171,7 @@ impl EventListener for Trace {
         let CycleStart { number, kind, reason, heap_bytes } = *cycle;
         let name = match kind {
             CycleKind::Concurrent => "cycle",
+            CycleKind::Sticky => "cycle, sticky",
             CycleKind::StopTheWorld => "cycle, stop-the-world",
         };
         state.counter(tid, "heap bytes", now, heap_bytes);
@@ -235,6 +236,7 @@ impl EventListener for Trace {
         state.phase = now;
         let name = match report.kind {
             CycleKind::Concurrent => "cycle",
+            CycleKind::Sticky => "cycle, sticky",
             CycleKind::StopTheWorld => "cycle, stop-the-world",
         };
         let CycleReport { live_bytes, objects_marked, pages_residual, allocated_during, .. } = *report;
@@ -248,7 +250,7 @@ impl EventListener for Trace {
             ),
         );
         state.counter(tid, "heap bytes", now, report.heap_after);
-        if report.kind == CycleKind::Concurrent {
+        if report.kind.is_concurrent() {
             state.counter(tid, "dirty pages", now, pages_residual);
         }
         if let Some(faults) = report.faults {
