@@ -58,6 +58,13 @@ fn folded(path: &str) -> String {
     }
 }
 
+/// How many steps or pauses are in the buckets of their distribution; `None` if there are no such buckets, or they are not in order.
+fn distributed(result: &Value, what: &str) -> Option<u64> {
+    let buckets = result[format!("{what}_distribution")].as_array()?;
+    let uppers: Vec<f64> = buckets.iter().map(|bucket| bucket[0].as_f64()).collect::<Option<_>>()?;
+    uppers.is_sorted_by(|a, b| a < b).then(|| buckets.iter().map(|bucket| bucket[1].as_u64()).sum())?
+}
+
 #[test]
 fn every_workload_checks_itself_and_lives_as_its_arithmetic_says_under_verification() {
     let schema = schema::documented(include_str!("../../docs/benchmarks-format.md"));
@@ -70,6 +77,9 @@ fn every_workload_checks_itself_and_lives_as_its_arithmetic_says_under_verificat
         assert!(result["gc"]["cycles"].as_u64() > Some(0), "{workload}: no cycle ran in it");
         assert!(result["steps"]["count"].as_u64() > Some(0), "{workload}");
         assert_eq!(result["heap"]["live_bytes"], result["heap"]["live_marked_bytes"], "{workload}");
+        for what in ["steps", "pauses"] {
+            assert_eq!(distributed(&result, what), result[what]["count"].as_u64(), "{workload}: {what}");
+        }
         // Only the sum is exact: a run as short as this may have no tick of user time.
         assert!(result["cpu"]["total_s"].as_f64() > Some(0.0), "{workload}");
         let numbers = arguments.windows(2).filter(|pair| pair[0].starts_with("--") && !pair[1].starts_with("--"));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The least there is to do: one step of 64 writes.
 const SMALL: [&str; 4] = ["--set", "size=64", "--set", "writes=64"];
@@ -17,24 +17,26 @@ const SMALL: [&str; 4] = ["--set", "size=64", "--set", "writes=64"];
 const PEER: &str = r#"#!/bin/sh
 case $1 in
 list)
-    for name in honest liar lazy poor endless; do
+    for name in honest terse liar boaster lazy poor endless; do
         printf '{"name":"%s","version":"1.0","installed":true,"how":null,"workloads":["scatter"]}\n' "$name"
     done
     echo '{"name":"absent","version":null,"installed":false,"how":"apt-get install absent","workloads":["scatter"]}'
     ;;
 build) : ;;
 run)
-    name=$2 check=CHECK
+    name=$2 check=CHECK each='[1.5,3]'
     while [ "$1" != --steps ]; do shift; done
     printf '\001\000\000\000\000\000\000\000\000\020\000\000\000\000\000\000' >"$2"
     case $name in
     liar) check=12345 ;;
+    terse) each=null ;;
+    boaster) each='[1.5]' ;;
     lazy) printf '\000\000\000\000\000\000\000\000' >"$2" ;;
     poor) echo "no memory for an object" >&2; exit 2 ;;
     endless) echo $$ >"$0.pid"; exec sleep 1000 ;;
     esac
     printf '{"peer":"%s","version":"1.0","workload":"scatter","setup_s":0.001,"elapsed_s":0.002,' "$name"
-    printf '"check":"%s","cpu_user_s":0.001,"cpu_kernel_s":0.0,"pauses":{"count":1,"p50_ms":1,"p99_ms":1,"max_ms":1}}\n' "$check"
+    printf '"check":"%s","cpu_user_s":0.001,"cpu_kernel_s":0.0,"pauses":{"count":2,"p50_ms":1.5,"p99_ms":3,"max_ms":3,"each_ms":%s}}\n' "$check" "$each"
     ;;
 esac
 "#;
@@ -113,8 +115,9 @@ fn errors(results: &Value, contestant: &str) -> Vec<Option<String>> {
 #[test]
 fn who_does_other_work_or_none_is_a_failure_and_who_is_missing_is_listed() {
     let place = Place::with_peers("failures");
-    let output =
-        place.command(&["--repeat", "3", "--only", "async,fake", "--time-limit", "1", "--no-timeline"]).output();
+    // In the order that the seed gives these, ours is before those who did other work: an earlier run is only known to be wrong later, and tried once more.
+    let only = "async,honest,liar,boaster,lazy,poor,endless,absent";
+    let output = place.command(&["--repeat", "3", "--only", only, "--time-limit", "1", "--no-timeline"]).output();
     let output = output.expect("the tool starts");
     assert!(output.status.success(), "ours is right: {}", text(&output));
     let results = place.results();
@@ -124,6 +127,7 @@ fn who_does_other_work_or_none_is_a_failure_and_who_is_missing_is_listed() {
     // What fails twice, or does not end once, is not tried again.
     for (name, times, why) in [
         ("liar", 2, "wrong check"),
+        ("boaster", 2, "2 pauses and lists 1"),
         ("lazy", 2, "0 steps"),
         ("poor", 2, "status 2: no memory for an object"),
         ("endless", 1, "did not end within 1 s"),
@@ -147,6 +151,14 @@ fn who_does_other_work_or_none_is_a_failure_and_who_is_missing_is_listed() {
         (&honest["measured"]["steps"]["count"], &honest["measured"]["steps"]["max_ms"]),
         (&1.into(), &0.004.into())
     );
+    // And from the list of its pauses, which is kept nowhere.
+    assert_eq!(honest["measured"]["pauses_distribution"], json!([[1.585, 1], [3.162, 1]]));
+    assert!(!results.to_string().contains("each_ms"));
+    for run in list(&results, "runs").iter().filter(|run| run["ok"] == true) {
+        let pauses = list(&run["measured"], "pauses_distribution").iter();
+        let counts: Option<u64> = pauses.map(|bucket| bucket[1].as_u64()).sum();
+        assert_eq!(counts, run["measured"]["pauses"]["count"].as_u64(), "{}", run["contestant"]);
+    }
 }
 
 #[test]
@@ -247,7 +259,7 @@ fn a_file_has_what_its_schema_says_and_the_schema_what_a_file_has() {
     let place = Place::with_peers("schema");
     let requests = Place::new("requests");
     // One with peers and failures, one whose steps are requests and which has cycles for a timeline.
-    let peers = place.command(&["--repeat", "2", "--only", "stop,honest,liar", "--no-timeline"]).output();
+    let peers = place.command(&["--repeat", "2", "--only", "stop,honest,terse,liar", "--no-timeline"]).output();
     let mut command = Command::new(env!("CARGO_BIN_EXE_pagemark"));
     command.args(["compare", "queue", "--quick", "--no-barriers", "--repeat", "1", "--only", "async"]);
     command.args(["--set", "size=20000", "--set", "requests=6000", "--peers", "/nowhere", "--out"]);
@@ -261,11 +273,17 @@ fn a_file_has_what_its_schema_says_and_the_schema_what_a_file_has() {
         assert!(results["left_out"].is_array(), "it may be empty");
         let why = |text: &Value| text.as_str().is_some_and(|text| text.starts_with("timeline: "));
         without_timeline |= list(&results, "left_out").iter().any(why);
+        for run in list(&results, "runs").iter().filter(|run| run["ok"] == true) {
+            // Who tells of quantiles alone is one of them.
+            let unknown = run["measured"]["pauses_distribution"].is_null();
+            assert_eq!(unknown, run["contestant"] == "terse", "{}", run["contestant"]);
+        }
         paths(&results, "", &mut seen);
     }
     let seen: BTreeSet<String> = seen.iter().map(|path| folded(path)).collect();
     // Groups that are null as a whole for some.
-    let groups = ["runs[].measured", "runs[].process", "runs[].measured.mmu.safepoints"];
+    let groups =
+        ["runs[].measured", "runs[].process", "runs[].measured.mmu.safepoints", "runs[].measured.pauses_distribution"];
     let is_group = |path: &str| groups.contains(&path);
     let unknown: Vec<_> = seen.difference(&schema).filter(|path| !is_group(path)).collect();
     assert!(unknown.is_empty(), "docs/results-format.md does not have {unknown:?}");

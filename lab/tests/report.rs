@@ -76,6 +76,7 @@ fn measured(elapsed: f64, stopped: f64, cpu: f64, collector: Option<f64>) -> Val
         },
         "latency": null, "memory": { "peak_bytes": 64 << 20, "mean_bytes": 32 << 20 },
         "steps_distribution": [[0.01, 900], [0.1, 90], [1.0, 9], [worst, 1]],
+        "pauses_distribution": collector.map(|_| json!([[0.25, 4], [0.5, 2], [1.0, 1]])),
         "pauses": collector.map(|_| json!({ "count": 7, "p50_ms": 0.25, "p99_ms": 0.5, "max_ms": 0.75 })),
         "control": quantiles(3.0),
     })
@@ -102,6 +103,7 @@ fn fixture() -> Value {
             runs.push(run(workload, "async", 2.0, "main", measured(10.0 + more, 2.0, 12.0 + more, Some(6.0))));
             let mut none = measured(9.0 + more, 0.0, 9.0 + more, Some(0.0));
             none["pauses"] = json!({ "count": 0, "p50_ms": 0.0, "p99_ms": 0.0, "max_ms": 0.0 });
+            none["pauses_distribution"] = json!([]);
             runs.push(run(workload, "none", 2.0, "main", none));
             runs.push(run(workload, "go", 2.0, "main", measured(20.0 + more, 0.5, 30.0 + more, None)));
         }
@@ -212,6 +214,7 @@ fn the_page_is_one_file_with_a_picture_for_each_thing() {
     for about in [
         "steps a second against",
         "distribution of steps",
+        "distribution of pauses",
         "pauses and stalls",
         "utilisation by window",
         "time, s by size",
@@ -230,6 +233,18 @@ fn the_page_is_one_file_with_a_picture_for_each_thing() {
 }
 
 #[test]
+fn the_picture_of_pauses_has_those_who_tell_of_each_and_had_some() {
+    let (_, html, markdown) = made("pauses", &fixture());
+    let (_, part) = html.split_once("churn: how long pauses last").expect("it has a part");
+    let (part, _) = part.split_once("churn: pauses and stalls").expect("another one follows");
+    assert!(part.contains("aria-label=\"churn: distribution of pauses"));
+    let legend = |name: &str| part.contains(&format!("{name}</span>"));
+    assert!(legend("async"), "{part}");
+    assert!(!legend("none") && !legend("go"), "one had no pause, the other does not tell");
+    assert!(markdown.contains("churn: how long pauses last"));
+}
+
+#[test]
 fn what_is_missing_is_said_and_nothing_breaks() {
     let mut results = fixture();
     results["complete"] = json!(false);
@@ -237,7 +252,7 @@ fn what_is_missing_is_said_and_nothing_breaks() {
     results["machine"] = json!({});
     for run in results["runs"].as_array_mut().expect("runs") {
         if let Value::Object(measured) = &mut run["measured"] {
-            for key in ["latency", "pauses", "control", "steps_distribution"] {
+            for key in ["latency", "pauses", "control", "steps_distribution", "pauses_distribution"] {
                 measured.remove(key);
             }
             measured["mmu"]["seen"] = json!([]);
@@ -249,6 +264,7 @@ fn what_is_missing_is_said_and_nothing_breaks() {
     for sentence in [
         "was interrupted",
         "no distribution of steps",
+        "no distribution of pauses",
         "no utilisation",
         "no trace of a cycle",
         "no costs of the barriers",

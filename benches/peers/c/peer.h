@@ -320,9 +320,12 @@ static void print_pauses(void) {
     qsort(pauses.lengths, count, sizeof *pauses.lengths, ascending);
     /* The shortest pause that so many percent are not longer than. */
 #define PERCENTILE(percent) (count == 0 ? 0.0 : (double)pauses.lengths[(count * (percent) + 99) / 100 - 1] / 1e6)
-    printf("{\"count\":%llu,\"p50_ms\":%.6f,\"p99_ms\":%.6f,\"max_ms\":%.6f}", (unsigned long long)count, PERCENTILE(50), PERCENTILE(99),
-           PERCENTILE(100));
+    printf("{\"count\":%llu,\"p50_ms\":%.6f,\"p99_ms\":%.6f,\"max_ms\":%.6f,\"each_ms\":[", (unsigned long long)count, PERCENTILE(50),
+           PERCENTILE(99), PERCENTILE(100));
 #undef PERCENTILE
+    for (uint64_t i = 0; i < count; i++)
+        printf("%s%.6f", i == 0 ? "" : ",", (double)pauses.lengths[i] / 1e6);
+    printf("]}");
 #else
     (void)ascending;
     printf("null");

@@ -132,10 +132,11 @@ func cpu() (user, kernel float64) {
 
 // pauses are the collector's own: from the moment it asks all to stop until they run again.
 type pauses struct {
-	Count uint64  `json:"count"`
-	P50   float64 `json:"p50_ms"`
-	P99   float64 `json:"p99_ms"`
-	Max   float64 `json:"max_ms"`
+	Count uint64    `json:"count"`
+	P50   float64   `json:"p50_ms"`
+	P99   float64   `json:"p99_ms"`
+	Max   float64   `json:"max_ms"`
+	Each  []float64 `json:"each_ms"`
 }
 
 func readPauses() *metrics.Float64Histogram {
@@ -144,14 +145,19 @@ func readPauses() *metrics.Float64Histogram {
 	return sample[0].Value.Float64Histogram()
 }
 
-// pausesBetween is what one reading has more than an earlier one. Go keeps a histogram whose buckets are an eighth of their value
-// wide; each pause is taken for the longest of its bucket.
+// pausesBetween is what one reading has more than an earlier one. Go keeps a histogram with four buckets from one power of two
+// to the next; each pause is taken for the longest of its bucket. It has them all, as the lists of runtime.MemStats and debug.GCStats
+// do not: these end at 256 cycles, and have one sum for the two pauses of a cycle.
 func pausesBetween(before, after *metrics.Float64Histogram) *pauses {
 	counts := make([]uint64, len(after.Counts))
 	var total uint64
+	each := []float64{}
 	for i := range counts {
 		counts[i] = after.Counts[i] - before.Counts[i]
 		total += counts[i]
+		for range counts[i] {
+			each = append(each, after.Buckets[i+1]*1e3)
+		}
 	}
 	// The least bound that so many are not above.
 	bound := func(many uint64) float64 {
@@ -168,5 +174,6 @@ func pausesBetween(before, after *metrics.Float64Histogram) *pauses {
 		P50:   bound((total + 1) / 2),
 		P99:   bound((total*99 + 99) / 100),
 		Max:   bound(total),
+		Each:  each,
 	}
 }

@@ -1,12 +1,13 @@
 //! The result of a run as JSON. `docs/benchmarks-format.md` is its schema; [`SCHEMA`] changes when a key changes its
 //! meaning or goes away.
 
+use hdrhistogram::Histogram;
 use pagemark::telemetry::CycleReport;
 use serde_json::{Map, Value, json};
 
 use super::fold::Fold;
 use super::measure::mmu;
-use super::measure::quantiles::{Quantiles, histogram, record};
+use super::measure::quantiles::{Quantiles, distribution, histogram, record};
 use super::measure::stalls::{Interval, Total};
 use super::measure::steps::{Steps, Thread};
 use super::run::Finished;
@@ -26,6 +27,7 @@ pub fn of(workload: &dyn Workload, finished: &Finished) -> Value {
     let threads: Vec<_> =
         notes.iter().map(|note| Thread { elapsed: note.elapsed, log: &note.log, times: &note.ends }).collect();
     let steps = Steps::of(&threads, spec.requests);
+    let pauses = pauses(&finished.cycles);
     let checks: Vec<u64> = notes.iter().map(|note| note.check).collect();
 
     let mut gc = serde_json::to_value(&finished.summary).expect("strings and numbers can always be written as JSON");
@@ -57,7 +59,8 @@ pub fn of(workload: &dyn Workload, finished: &Finished) -> Value {
             "waits": Total::of(waits),
             "seen": steps.seen,
         },
-        "pauses": pauses(&finished.cycles),
+        "pauses": Quantiles::of(&pauses),
+        "pauses_distribution": distribution(&pauses),
         "mmu": { "safepoints": safepoints_curve, "seen": steps.mmu },
         "latency": steps.latency,
         "memory": finished.observed.memory,
@@ -72,12 +75,12 @@ pub fn of(workload: &dyn Workload, finished: &Finished) -> Value {
 }
 
 /// How long the cycles stopped mutators, from asking the first to letting the last one go.
-fn pauses(cycles: &[CycleReport]) -> Quantiles {
+fn pauses(cycles: &[CycleReport]) -> Histogram<u64> {
     let mut pauses = histogram();
     for cycle in cycles {
         record(&mut pauses, (cycle.phases.time_to_stop + cycle.phases.pause).as_nanos() as u64);
     }
-    Quantiles::of(&pauses)
+    pauses
 }
 
 /// What of the machine decides about comparisons.

@@ -2,17 +2,18 @@
 //!
 //! Ours says most of it itself. Of a peer, the statistics of steps are computed here, by the same code, from the moments at which its steps ended; its
 //! memory is what was resident from `setup_s` after its start until it ended. That is the measured part and a bit: the time that a virtual machine takes to
-//! start, which is not in `setup_s`, and the check at the end, which allocates nothing to speak of. What only a collector itself can know is `null` unless it says so.
+//! start, which is not in `setup_s`, and the check at the end, which allocates nothing to speak of. What only a collector itself can know is `null` unless it says so;
+//! if it lists its pauses, they become a distribution here, by the code that makes ours, and the list is not kept.
 
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::child::Sample;
 use super::work::Work;
-use crate::bench::measure::quantiles::Quantiles;
+use crate::bench::measure::quantiles::{Distribution, Quantiles, distribution, histogram, record};
 use crate::bench::measure::steps::Steps;
 
 /// Of a run of ours, which printed `result`.
@@ -40,6 +41,7 @@ pub fn of_ours(result: &Value) -> Value {
         "latency": result["latency"],
         "memory": { "peak_bytes": result["memory"]["peak_bytes"], "mean_bytes": result["memory"]["mean_bytes"] },
         "pauses": result["pauses"],
+        "pauses_distribution": result["pauses_distribution"],
         "control": result["control"],
     })
 }
@@ -53,11 +55,41 @@ pub struct Line {
     check: String,
     cpu_user_s: Option<f64>,
     cpu_kernel_s: Option<f64>,
-    #[serde(default)]
-    pauses: Value,
+    pauses: Option<Pauses>,
 }
 
-/// The last line of what a peer printed, as it is and understood.
+/// What a peer's memory manager says of its pauses.
+#[derive(Deserialize, Serialize)]
+struct Pauses {
+    count: u64,
+    p50_ms: Option<f64>,
+    p99_ms: Option<f64>,
+    max_ms: Option<f64>,
+    /// The length of each, in any order. There can be thousands, so the list is written nowhere.
+    #[serde(skip_serializing)]
+    each_ms: Option<Vec<f64>>,
+}
+
+impl Pauses {
+    /// How long they were, if each is listed.
+    fn distribution(&self) -> Result<Option<Distribution>, String> {
+        let Some(each) = &self.each_ms else { return Ok(None) };
+        if each.len() as u64 != self.count {
+            return Err(format!("it tells of {} pauses and lists {}", self.count, each.len()));
+        }
+        let mut lengths = histogram();
+        for length in each {
+            // More than a century is more than any histogram is for.
+            if !(0.0..=1e13).contains(length) {
+                return Err(format!("it lists a pause of {length} ms"));
+            }
+            record(&mut lengths, (length * 1e6).round() as u64);
+        }
+        Ok(Some(distribution(&lengths)))
+    }
+}
+
+/// The last line of what a peer printed, without the list of its pauses, and understood.
 ///
 /// # Errors
 ///
@@ -65,8 +97,11 @@ pub struct Line {
 pub fn line(output: &str) -> Result<(Value, Line), String> {
     let last = output.lines().rev().find(|line| !line.trim().is_empty()).ok_or("it printed no result")?;
     let not_one = |error| format!("it printed what is no result: {error}");
-    let value: Value = serde_json::from_str(last).map_err(not_one)?;
+    let mut value: Value = serde_json::from_str(last).map_err(not_one)?;
     let line = Line::deserialize(&value).map_err(not_one)?;
+    if let Some(pauses) = value["pauses"].as_object_mut() {
+        pauses.remove("each_ms");
+    }
     Ok((value, line))
 }
 
@@ -74,7 +109,7 @@ pub fn line(output: &str) -> Result<(Value, Line), String> {
 ///
 /// # Errors
 ///
-/// When it did other work than it was asked for, or its list of steps is not one.
+/// When it did other work than it was asked for, or its list of steps or of pauses is not one.
 pub fn of_peer(
     line: Line,
     work: &Work,
@@ -91,6 +126,10 @@ pub fn of_peer(
     let bytes = std::fs::read(steps).map_err(|error| format!("it wrote no steps: {error}"))?;
     let times = times(&bytes)?;
     let told = Steps::of_times(&times, work.workload.spec().requests, work.interval());
+    let pauses_distribution = match &line.pauses {
+        Some(pauses) => pauses.distribution()?,
+        None => None,
+    };
     let (user, kernel) = (line.cpu_user_s, line.cpu_kernel_s);
     Ok(json!({
         "setup_s": line.setup_s,
@@ -113,6 +152,7 @@ pub fn of_peer(
         "latency": told.latency,
         "memory": memory(resident, line.setup_s),
         "pauses": line.pauses,
+        "pauses_distribution": pauses_distribution,
         "control": control,
     }))
 }
@@ -171,7 +211,32 @@ mod tests {
     fn the_last_line_is_the_result() {
         let text = "warming up\n{\"workload\":\"churn\",\"setup_s\":1,\"elapsed_s\":2,\"check\":\"3\",\"cpu_user_s\":1,\"cpu_kernel_s\":0}\n\n";
         let (_, line) = line(text).expect("it is one");
-        assert_eq!((line.check.as_str(), line.pauses), ("3", Value::Null));
+        assert_eq!((line.check.as_str(), line.pauses.is_none()), ("3", true));
         assert!(super::line("").is_err() && super::line("{}").is_err_and(|error| error.contains("workload")));
+    }
+
+    /// A line with these pauses: what is kept of it, and what their distribution is.
+    fn with_pauses(pauses: Value) -> (Value, Result<Option<Distribution>, String>) {
+        let text = json!({ "workload": "churn", "setup_s": 1, "elapsed_s": 2, "check": "3", "pauses": pauses });
+        let (value, line) = line(&text.to_string()).expect("it is one");
+        let pauses = line.pauses.expect("it has some");
+        assert_eq!(json!(pauses), value["pauses"], "both without the list");
+        (value, pauses.distribution())
+    }
+
+    #[test]
+    fn every_pause_that_is_listed_is_in_the_bucket_of_its_length_and_the_list_is_not_kept() {
+        let pauses = |count: u64, each: Value| json!({ "count": count, "p50_ms": 0.3, "p99_ms": 7.0, "max_ms": 7.0, "each_ms": each });
+        let (value, told) = with_pauses(pauses(4, json!([7, 0.3, 0.25, 0.3])));
+        assert_eq!(value["pauses"], json!({ "count": 4, "p50_ms": 0.3, "p99_ms": 7.0, "max_ms": 7.0 }));
+        let told = told.expect("it is right").expect("they are listed");
+        assert_eq!(told.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [1, 2, 1], "{told:?}");
+        for ((upper, _), length) in told.iter().zip([0.25, 0.3, 7.0]) {
+            assert!(*upper >= length && *upper < length * 1.3, "{upper} {length}");
+        }
+        assert_eq!(with_pauses(pauses(0, json!([]))).1, Ok(Some(Vec::new())), "none is not unknown");
+        assert_eq!(with_pauses(pauses(4, Value::Null)).1, Ok(None), "quantiles alone");
+        assert!(with_pauses(pauses(3, json!([1, 2]))).1.is_err_and(|error| error.contains("3 pauses and lists 2")));
+        assert!(with_pauses(pauses(1, json!([-1]))).1.is_err_and(|error| error.contains("-1 ms")));
     }
 }

@@ -7,6 +7,8 @@ import java.nio.file.Path;
 import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.DoubleStream;
 
 /**
  * How long the collector stopped the program, from the JVM's log of safepoints ({@code -Xlog:safepoint}).
@@ -46,7 +48,7 @@ final class Pauses implements AutoCloseable {
         }
     }
 
-    /** Count and quantiles. */
+    /** Count, quantiles, and each of them. */
     String json() throws IOException {
         byte[] bytes = Files.readAllBytes(log);
         String lines = new String(bytes, (int) from, (int) (to - from), StandardCharsets.US_ASCII);
@@ -58,11 +60,18 @@ final class Pauses implements AutoCloseable {
                 .toArray();
         return String.format(
                 Locale.ROOT,
-                "{\"count\":%d,\"p50_ms\":%.6f,\"p99_ms\":%.6f,\"max_ms\":%.6f}",
+                "{\"count\":%d,\"p50_ms\":%.6f,\"p99_ms\":%.6f,\"max_ms\":%.6f,\"each_ms\":%s}",
                 milliseconds.length,
                 quantile(milliseconds, 0.5),
                 quantile(milliseconds, 0.99),
-                quantile(milliseconds, 1));
+                quantile(milliseconds, 1),
+                list(milliseconds));
+    }
+
+    private static String list(double[] numbers) {
+        return DoubleStream.of(numbers)
+                .mapToObj(number -> String.format(Locale.ROOT, "%.6f", number))
+                .collect(Collectors.joining(",", "[", "]"));
     }
 
     /** The least of the sorted numbers that so many are not above. */

@@ -3,12 +3,11 @@
 //! One piece of code for both, so that a difference between two results is one between two programs. A worker keeps a log, since it need not keep all of its
 //! steps ([`Log`]); a list of ends is replayed into such a log first.
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::latency::Latency;
 use super::mmu::{self, Point};
-use super::quantiles::{Quantiles, histogram, milliseconds};
+use super::quantiles::{Distribution, Quantiles, distribution, histogram};
 use super::stalls::{Interval, Log, Total};
 
 /// What one thread did in the measured part.
@@ -27,7 +26,7 @@ pub struct Steps {
     /// How long they took.
     pub steps: Quantiles,
     /// The same as a distribution ([`distribution`]).
-    pub distribution: Vec<(f64, u64)>,
+    pub distribution: Distribution,
     /// What long ones took beyond the median.
     pub seen: Total,
     /// The utilisation that these stalls left.
@@ -59,27 +58,6 @@ impl Steps {
         let elapsed = times.last().zip(times.first()).map_or(0, |(last, first)| last - first);
         Steps::of(&[Thread { elapsed, log: &Log::of_times(times, interval), times }], requests)
     }
-}
-
-/// How many steps were at most so many milliseconds long, and longer than the bucket below allows. There are ten buckets in a decade, and only those
-/// that have any are listed, so a list has a hundred at most.
-fn distribution(steps: &Histogram<u64>) -> Vec<(f64, u64)> {
-    let mut buckets: Vec<(u64, u64)> = Vec::new();
-    for value in steps.iter_recorded() {
-        let nanoseconds = value.value_iterated_to();
-        let bucket = (nanoseconds.max(1) as f64).log10() * 10.0;
-        let upper = 10f64.powf(bucket.ceil() / 10.0).ceil() as u64;
-        match buckets.last_mut() {
-            Some((last, count)) if *last >= upper => *count += value.count_at_value(),
-            _ => buckets.push((upper, value.count_at_value())),
-        }
-    }
-    buckets.into_iter().map(|(upper, count)| (nanoseconds_as_ms(upper), count)).collect()
-}
-
-/// Milliseconds to the nanosecond: steps can be shorter than a microsecond.
-fn nanoseconds_as_ms(nanoseconds: u64) -> f64 {
-    if nanoseconds < 1_000_000 { nanoseconds as f64 / 1e6 } else { milliseconds(nanoseconds) }
 }
 
 #[cfg(test)]

@@ -39,15 +39,16 @@ pub fn draw(about: &str, x: (Scale, &str), y: (Scale, &str), lines: &[Line]) -> 
             };
             let points: Vec<(f64, f64)> = line.points.iter().map(on_axes).collect();
             chart.draw_series(LineSeries::new(points.iter().copied(), style)).map_err(super::fault)?;
-            // Lines that lie on each other have their marks at different places.
+            // Lines that lie on each other have their marks at different places. The last point has one if no other has: a line of one point is seen by it alone.
             let offset = (number as i32 * 13) % APART;
-            let mut last = None;
-            for point in &points {
+            let mut last: Option<(i32, i32)> = None;
+            for (index, point) in points.iter().enumerate() {
                 let at = chart.backend_coord(point);
-                let far = last.map_or(line.marks || at.0 % APART >= offset, |(x, y): (i32, i32)| {
-                    line.marks || (at.0 - x).abs() + (at.1 - y).abs() >= APART
-                });
-                if far {
+                let far = match last {
+                    Some((x, y)) => (at.0 - x).abs() + (at.1 - y).abs() >= APART,
+                    None => at.0 % APART >= offset || index + 1 == points.len(),
+                };
+                if line.marks || far {
                     mark(area, line.look.marker, at, 3, line.look.ink)?;
                     last = Some(at);
                 }

@@ -19,6 +19,9 @@ pub const KIND: &str = "comparison";
 /// A question to what was measured of a run.
 pub type Metric = fn(&Measured) -> Option<f64>;
 
+/// A distribution: an upper bound in milliseconds, and how many are at most that long and longer than the bound before.
+pub type Buckets = Vec<(f64, u64)>;
+
 /// A whole file.
 #[derive(Debug, Deserialize)]
 pub struct Results {
@@ -129,9 +132,11 @@ pub struct Measured {
     pub latency: Option<Latency>,
     /// Resident memory of the process.
     pub memory: Memory,
-    /// Upper bound of a step in milliseconds, and how many steps are at most that long and longer than the bound before.
+    /// Empty where it is not known.
     #[serde(default)]
-    pub steps_distribution: Vec<(f64, u64)>,
+    pub steps_distribution: Buckets,
+    /// The same of pauses, where the collector tells of each; empty if there was none.
+    pub pauses_distribution: Option<Buckets>,
     /// Where the collector itself says how long it stopped the program.
     pub pauses: Option<Pauses>,
     /// How late a thread that only sleeps was woken in the same run.

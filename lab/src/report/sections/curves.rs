@@ -1,4 +1,4 @@
-//! Pictures of lines with a line for each contestant: how long steps take, and what is left in windows of time.
+//! Pictures of lines with a line for each contestant: how long steps take and pauses last, and what is left in windows of time.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use crate::report::document::{Block, Figure, Panel, Section};
 use crate::report::figures::lines::{self, Line};
 use crate::report::figures::scale::Scale;
 use crate::report::figures::{Fault, sample};
-use crate::report::numbers::short;
+use crate::report::input::{Buckets, Measured};
+use crate::report::numbers::{compact, short};
 use crate::report::samples::{Cell, Workload};
 use crate::report::statistics::Sample;
 
@@ -61,19 +62,70 @@ pub fn panels(
     Ok(panels)
 }
 
-/// The steps of all runs of a cell: for each bucket its upper end, and the share of steps that reach it.
-pub fn survivors(cell: &Cell) -> Vec<(f64, f64)> {
+/// What is distributed, and how a picture of it is called and read.
+struct Lengths {
+    /// What is counted, in the plural.
+    of: &'static str,
+    /// Title of the part, after the workload's name.
+    title: &'static str,
+    /// What is at the bottom.
+    x: &'static str,
+    /// What is at the left.
+    y: &'static str,
+    /// What is written at the left.
+    written: fn(f64) -> String,
+    /// Of one run; `None` where it is not known.
+    buckets: fn(&Measured) -> Option<&Buckets>,
+    /// What counts are divided by: of how many runs they are, and how many there are in all.
+    whole: fn(runs: u64, all: u64) -> u64,
+    /// What stands below.
+    caption: &'static str,
+}
+
+const STEPS: Lengths = Lengths {
+    of: "steps",
+    title: "how long steps take",
+    x: "a step takes at least, ms (log)",
+    y: "share of steps (log)",
+    written: share,
+    buckets: |measured| Some(&measured.steps_distribution),
+    whole: |_, all| all,
+    caption: "Which share of all steps takes at least so long; both axes are logarithmic, so that one step in a million is seen. Steps of all runs together. A \
+              line that falls steeply and ends far to the left is a program that is never held up.",
+};
+
+/// Their number rather than a share: half as long and ten times as often is no better.
+const PAUSES: Lengths = Lengths {
+    of: "pauses",
+    title: "how long pauses last",
+    x: "a pause lasts at least, ms (log)",
+    y: "pauses per run (log)",
+    written: compact,
+    buckets: |measured| measured.pauses_distribution.as_ref(),
+    whole: |runs, _| runs,
+    caption: "How many pauses of a run last at least so long, by what the collector says of itself; both axes are logarithmic. All runs together, divided by their number, \
+              so that there can be less than one. A line begins at the left with all pauses and ends at the right with the longest: further down is fewer of \
+              them, further left shorter ones. Who has no line had none, or does not tell of each.",
+};
+
+/// All runs of a cell that know: for each bucket its upper end, and how many reach it, divided by [`Lengths::whole`].
+fn survivors(lengths: &Lengths, cell: &Cell) -> Vec<(f64, f64)> {
     let mut buckets: BTreeMap<u64, u64> = BTreeMap::new();
-    for (upper, count) in cell.measured().flat_map(|measured| &measured.steps_distribution) {
-        // In nanoseconds, since numbers with a point are no keys.
-        *buckets.entry((upper * 1e6).round() as u64).or_default() += count;
+    let mut runs = 0;
+    for run in cell.measured().filter_map(lengths.buckets) {
+        runs += 1;
+        for (upper, count) in run {
+            // In nanoseconds, since numbers with a point are no keys.
+            *buckets.entry((upper * 1e6).round() as u64).or_default() += count;
+        }
     }
     let all: u64 = buckets.values().sum();
+    let whole = (lengths.whole)(runs, all) as f64;
     let mut left = all;
     let mut points = Vec::new();
     for (upper, count) in buckets {
         if count > 0 {
-            points.push((upper as f64 / 1e6, left as f64 / all as f64));
+            points.push((upper as f64 / 1e6, left as f64 / whole));
         }
         left -= count;
     }
@@ -81,26 +133,36 @@ pub fn survivors(cell: &Cell) -> Vec<(f64, f64)> {
 }
 
 /// How long steps take.
-pub fn distribution(context: &Context, workload: &Workload, cells: &[&Cell]) -> Result<Section, Fault> {
-    let mut section = Section::part(format!("{}: how long steps take", workload.name));
+pub fn steps(context: &Context, workload: &Workload, cells: &[&Cell]) -> Result<Section, Fault> {
+    distribution(context, workload, cells, &STEPS)
+}
+
+/// How long pauses last.
+pub fn pauses(context: &Context, workload: &Workload, cells: &[&Cell]) -> Result<Section, Fault> {
+    distribution(context, workload, cells, &PAUSES)
+}
+
+fn distribution(context: &Context, workload: &Workload, cells: &[&Cell], lengths: &Lengths) -> Result<Section, Fault> {
+    let mut section = Section::part(format!("{}: {}", workload.name, lengths.title));
     let lines: Vec<Own> = cells
         .iter()
-        .map(|cell| Own { name: cell.contestant.name.clone(), label: cell.label.clone(), points: survivors(cell) })
+        .map(|cell| Own {
+            name: cell.contestant.name.clone(),
+            label: cell.label.clone(),
+            points: survivors(lengths, cell),
+        })
         .filter(|line| !line.points.is_empty())
         .collect();
     if lines.is_empty() {
-        section.say("These results have no distribution of steps.");
+        section.say(format!("These results have no distribution of {}.", lengths.of));
         return Ok(section);
     }
     let x = Scale::log_ms(lines.iter().flat_map(|line| &line.points).map(|point| point.0), 7);
-    let y = Scale::log(lines.iter().flat_map(|line| &line.points).map(|point| point.1), 7).written(share);
-    let about = format!("{}: distribution of steps", workload.name);
-    let panels =
-        panels(context, &about, (&x, "a step takes at least, ms (log)"), (&y, "share of steps (log)"), &lines, false)?;
+    let y = Scale::log(lines.iter().flat_map(|line| &line.points).map(|point| point.1), 7).written(lengths.written);
+    let about = format!("{}: distribution of {}", workload.name, lengths.of);
+    let panels = panels(context, &about, (&x, lengths.x), (&y, lengths.y), &lines, false)?;
     section.blocks.push(Block::Figure(Figure {
-        caption: "Which share of all steps takes at least so long; both axes are logarithmic, so that one step in a million is seen. Steps of all runs together. A \
-                  line that falls steeply and ends far to the left is a program that is never held up."
-            .into(),
+        caption: lengths.caption.into(),
         panels,
         command: context.again.clone(),
     }));

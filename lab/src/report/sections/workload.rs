@@ -24,7 +24,8 @@ pub fn sections(context: &Context, workload: &Workload) -> Result<Vec<Section>, 
     let mut sections = vec![chapter];
     if !cells.is_empty() {
         sections.push(throughput(context, workload, &cells)?);
-        sections.push(curves::distribution(context, workload, &cells)?);
+        sections.push(curves::steps(context, workload, &cells)?);
+        sections.push(curves::pauses(context, workload, &cells)?);
         sections.push(stalls(context, workload, &cells)?);
         sections.push(curves::utilisation(context, workload, &cells)?);
         sections.push(latency::section(context, workload, &cells)?);
