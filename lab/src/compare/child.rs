@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_a_program_prints_and_how_it_ends_is_known() {
-        let outcome = shell("echo good; echo bad >&2; exit 3", LONG);
+        let outcome = shell("echo good; echo bad >&2; sleep 0.5; exit 3", LONG);
         assert_eq!((outcome.output.as_str(), outcome.errors.as_str()), ("good\n", "bad\n"));
         assert_eq!(outcome.failure(LONG).as_deref(), Some("it ended with status 3: bad"));
         assert!(outcome.process.peak_bytes > 0 && !outcome.resident.is_empty());
