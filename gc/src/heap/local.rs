@@ -10,8 +10,9 @@
 use std::ops::Range;
 
 use super::block_space::Batch;
+use super::holes::Holes;
 use super::sampling::Points;
-use super::sweep::sweep_block;
+use super::sweep::{self, sweep_block};
 use super::{Exhausted, Heap};
 use crate::barrier::Barrier;
 use crate::layout::{BLOCK, GRANULE, GRANULES_PER_BLOCK, LARGE_THRESHOLD, round_up};
@@ -31,6 +32,8 @@ pub struct Local {
     limit: usize,
     /// End of the current block; 0 when there is none.
     block_end: usize,
+    /// What is left of the current block behind `limit`.
+    holes: Holes,
     overflow_cursor: usize,
     overflow_limit: usize,
     batch: Batch,
@@ -55,6 +58,7 @@ impl Local {
             cursor: 0,
             limit: 0,
             block_end: 0,
+            holes: Holes::NONE,
             overflow_cursor: 0,
             overflow_limit: 0,
             batch,
@@ -175,7 +179,7 @@ impl Local {
             // No free block is to be had; a hole may still be large enough.
         }
         while size > self.limit - self.cursor {
-            if !self.next_hole(heap) && !self.next_block(heap, barrier) {
+            if !self.next_hole(heap, size) && !self.next_block(heap, barrier) {
                 return Err(Exhausted);
             }
         }
@@ -210,39 +214,21 @@ impl Local {
         }
     }
 
-    /// Moves to the next hole of the current block.
-    fn next_hole(&mut self, heap: &Heap) -> bool {
+    /// Moves to the next hole of the current block that has room for `size` bytes.
+    fn next_hole(&mut self, heap: &Heap, size: usize) -> bool {
         self.taken -= (self.limit - self.cursor) as u64;
         self.cursor = self.limit;
-        let mut at = self.limit;
-        while at < self.block_end {
-            let eight = heap.metadata.eight(at);
-            if eight & 0xff != 0 {
-                at += heap.metadata.granules(at) * GRANULE;
-                continue;
-            }
-            let start = at;
-            while at < self.block_end {
-                let eight = heap.metadata.eight(at);
-                if eight != 0 {
-                    at += eight.trailing_zeros() as usize / 8 * GRANULE;
-                    break;
-                }
-                at += 8 * GRANULE;
-            }
-            let end = at.min(self.block_end);
-            heap.hand_out(&(start..end));
-            self.cursor = start;
-            self.limit = end;
-            self.taken += (end - start) as u64;
-            return true;
-        }
-        self.limit = self.block_end;
-        self.cursor = self.block_end;
-        false
+        let Some(hole) = self.holes.next(size / GRANULE) else { return false };
+        let block = self.block_end - BLOCK;
+        let hole = block + hole.start * GRANULE..block + hole.end * GRANULE;
+        heap.hand_out(&hole);
+        self.cursor = hole.start;
+        self.limit = hole.end;
+        self.taken += hole.len() as u64;
+        true
     }
 
-    /// Retires the current block and takes another, its first hole open.
+    /// Retires the current block and takes another: one without objects, as one hole, or one with holes of which none is open yet.
     fn next_block(&mut self, heap: &Heap, barrier: &dyn Barrier) -> bool {
         self.retire_current(heap);
         if !heap.marking()
@@ -251,7 +237,7 @@ impl Local {
             self.block_end = block + BLOCK;
             self.cursor = block;
             self.limit = block;
-            return self.next_hole(heap);
+            return true;
         }
         let Some(block) = self.take_free_block(heap, barrier) else { return false };
         self.block_end = block + BLOCK;
@@ -261,29 +247,31 @@ impl Local {
         true
     }
 
+    /// A block with objects, and its holes in `holes`.
     fn take_block_with_holes(&mut self, heap: &Heap, barrier: &dyn Barrier) -> Option<usize> {
         let space = &heap.regions(self.space).blocks;
-        let take = |index: usize| {
-            let block = space.address(index);
-            let range = block..block + BLOCK;
-            if space.forget_armed(&range) {
-                self.disarm(barrier, &range);
+        let index = space.take_recyclable().inspect(|index| {
+            self.holes = sweep::holes(&heap.metadata, space.address(*index));
+        });
+        let index = index.or_else(|| {
+            for _ in 0..LAZY_SWEEPS {
+                let index = space.take_unswept()?;
+                let swept = sweep_block(heap, space.address(index));
+                if swept.free >= GRANULES_PER_BLOCK / 8 {
+                    space.swept_and_kept();
+                    self.holes = swept.holes;
+                    return Some(index);
+                }
+                space.swept(index, sweep::classify(swept.free));
             }
-            block
-        };
-        if let Some(index) = space.take_recyclable() {
-            return Some(take(index));
+            None
+        });
+        let block = space.address(index?);
+        let range = block..block + BLOCK;
+        if space.forget_armed(&range) {
+            self.disarm(barrier, &range);
         }
-        for _ in 0..LAZY_SWEEPS {
-            let index = space.take_unswept()?;
-            let free = sweep_block(heap, space.address(index));
-            if free >= GRANULES_PER_BLOCK / 8 {
-                space.swept_and_kept();
-                return Some(take(index));
-            }
-            space.swept(index, super::sweep::classify(free));
-        }
-        None
+        Some(block)
     }
 
     /// A whole zeroed block without objects.
@@ -317,6 +305,7 @@ impl Local {
             self.taken -= (self.limit - self.cursor) as u64;
             space.retire(space.index(self.block_end - BLOCK));
             self.block_end = 0;
+            self.holes = Holes::NONE;
             self.cursor = 0;
             self.limit = 0;
         }

@@ -12,6 +12,7 @@
 
 pub mod block_space;
 pub mod footprint;
+pub mod holes;
 pub mod large_space;
 pub mod local;
 pub mod lookup;

@@ -5,14 +5,23 @@
 
 use super::Heap;
 use super::block_space::{BlockSpace, BlockState};
+use super::holes::Holes;
 use super::metadata::{END, Metadata, START};
-use crate::layout::{BLOCK, GRANULE, GRANULES_PER_BLOCK};
+use crate::layout::{GRANULE, GRANULES_PER_BLOCK};
 
 /// A block is worth allocating in again when at least this many granules are free: an eighth.
 const WORTH_RECYCLING: usize = GRANULES_PER_BLOCK / 8;
 
-/// Forgets the objects of the block at `block` that are not live, which the caller owns; returns how many granules are free.
-pub fn sweep_block(heap: &Heap, block: usize) -> usize {
+/// What is left of a block that was swept.
+pub struct Swept {
+    /// Free granules.
+    pub free: usize,
+    /// Where they are.
+    pub holes: Holes,
+}
+
+/// Forgets the objects of the block at `block` that are not live, which the caller owns.
+pub fn sweep_block(heap: &Heap, block: usize) -> Swept {
     if !heap.poisoned() {
         return forget_dead(&heap.metadata, block, heap.colour(), |_, _| ());
     }
@@ -26,20 +35,32 @@ pub fn sweep_block(heap: &Heap, block: usize) -> usize {
 }
 
 /// Forgets the objects that do not carry the colour `live`; tells `freed` their granules, 64 at a time from an address.
-fn forget_dead(metadata: &Metadata, block: usize, live: u8, mut freed: impl FnMut(usize, u64)) -> usize {
+fn forget_dead(metadata: &Metadata, block: usize, live: u8, mut freed: impl FnMut(usize, u64)) -> Swept {
     let mut walk = Walk::default();
-    let mut used = 0;
+    let mut free = 0;
     // Nobody else writes these bytes: the caller owns the block and no marker runs while blocks are unswept.
-    for at in (block..block + BLOCK).step_by(64 * GRANULE) {
+    let holes = Holes::new(|word| {
+        let at = block + word * 64 * GRANULE;
         let verdict = walk.step(Bits::read(metadata, at, live));
-        used += verdict.used.count_ones() as usize;
+        free += verdict.used.count_zeros() as usize;
         if verdict.forget != 0 {
             forget(metadata, at, verdict.forget);
         }
         freed(at, verdict.dead);
-    }
+        !verdict.used
+    });
     debug_assert!(walk.inside == walk.ended && !walk.dying, "an object runs out of the block at {block:#x}");
-    GRANULES_PER_BLOCK - used
+    Swept { free, holes }
+}
+
+/// The holes of the block at `block`, which the caller owns and somebody swept. Markers may be changing colours in it.
+pub fn holes(metadata: &Metadata, block: usize) -> Holes {
+    let mut walk = Walk::default();
+    Holes::new(|word| {
+        let bits = Bits::read(metadata, block + word * 64 * GRANULE, 0);
+        // All that is here lives.
+        !walk.step(Bits { live: bits.starts, ..bits }).used
+    })
 }
 
 /// The metadata of 64 granules, a bit each, the lowest address in the lowest bit.
@@ -142,8 +163,8 @@ impl Walk {
 /// away and sleeps through a whole cycle in between, the answer would be the colour of the dead.
 pub fn sweep_one(heap: &Heap, space: &BlockSpace) -> bool {
     let Some(index) = space.take_unswept() else { return false };
-    let free = sweep_block(heap, space.address(index));
-    space.swept(index, classify(free));
+    let swept = sweep_block(heap, space.address(index));
+    space.swept(index, classify(swept.free));
     true
 }
 
@@ -192,11 +213,27 @@ mod tests {
             }
             at += granules;
         }
-        assert_eq!(forget_dead(&metadata, BASE, 2, |_, _| ()), GRANULES_PER_BLOCK - used);
+        let mut swept = forget_dead(&metadata, BASE, 2, |_, _| ());
+        assert_eq!(swept.free, GRANULES_PER_BLOCK - used);
         let found: Vec<u8> = (0..GRANULES_PER_BLOCK)
             .map(|granule| metadata.at(BASE + granule * GRANULE).load(Ordering::Relaxed))
             .collect();
         assert_eq!(found, expected);
+        let mut free: Vec<usize> = Vec::new();
+        let mut again = holes(&metadata, BASE);
+        while let Some(hole) = swept.holes.next(1) {
+            assert_eq!(again.next(1), Some(hole.clone()));
+            free.extend(hole);
+        }
+        assert_eq!(again.next(1), None);
+        let mut object = false;
+        let expected = (0..GRANULES_PER_BLOCK).filter(|granule| {
+            object |= found[*granule] & START != 0;
+            let inside = object;
+            object &= found[*granule] & END == 0;
+            !inside
+        });
+        assert_eq!(free, expected.collect::<Vec<_>>());
     }
 
     fn random(seed: u64) -> impl FnMut(u64) -> u64 {
