@@ -4,8 +4,13 @@
 //! hole, and a batch of adjacent free blocks to take next, so that disarming and populating cost one system call for many blocks.
 //! Nothing here stops the thread: when the limit allows no more, [`Exhausted`] is returned and nothing was allocated.
 //!
-//! While a cycle marks, only blocks without objects are taken: a hole in an armed page would fault on plain allocation. Outside a
-//! cycle a recyclable block is disarmed when taken, which makes its pages count as written at the next arming, as they will be.
+//! A hole of a tracked block may lie in an armed page, where plain allocation would fault. Outside a cycle a recyclable block is disarmed when
+//! taken, which makes its pages count as written at the next arming, as they will be. While a cycle marks, only tracked blocks without objects are taken.
+//!
+//! Leaf blocks are never armed, and their objects are never traced, so their holes are filled while a cycle marks too. Then the block has an owner and
+//! holds old objects, and markers change the mark of those: with stores and exchanges of single bytes, of objects that are published. The owner
+//! writes the bytes of granules that no published object has, a byte at a time as well, so neither loses what the other writes; nobody sweeps before
+//! the cycle ends. What it makes is born white, as everywhere. It retires the block at the next handshake and in the pause, so the flip finds it Full.
 
 use std::ops::Range;
 
@@ -231,7 +236,7 @@ impl Local {
     /// Retires the current block and takes another: one without objects, as one hole, or one with holes of which none is open yet.
     fn next_block(&mut self, heap: &Heap, barrier: &dyn Barrier) -> bool {
         self.retire_current(heap);
-        if !heap.marking()
+        if (self.space == Space::Leaf || !heap.marking())
             && let Some(block) = self.take_block_with_holes(heap, barrier)
         {
             self.block_end = block + BLOCK;
