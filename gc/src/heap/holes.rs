@@ -49,9 +49,10 @@ impl Holes {
             }
             let start = self.word * 64 + bits.trailing_zeros() as usize;
             // Adding the lowest one turns the run it begins into zeroes, and the bit behind the run into a one.
-            let (sum, into_the_next) = bits.overflowing_add(bits & bits.wrapping_neg());
+            let lowest = bits & bits.wrapping_neg();
+            let (sum, into_the_next) = bits.overflowing_add(lowest);
             self.free[self.word] = bits & sum;
-            let mut end = start + (bits & !sum).count_ones() as usize;
+            let mut end = self.word * 64 + (bits | (lowest - 1)).trailing_ones() as usize;
             if into_the_next {
                 self.word += 1;
                 while self.word < WORDS {

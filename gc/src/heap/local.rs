@@ -27,7 +27,7 @@ use crate::model::Space;
 const BATCH_BLOCKS: usize = 8;
 /// An object at least this large that misses the hole goes to the overflow block rather than wasting the hole.
 const MEDIUM: usize = 512;
-/// Swept blocks a refill looks at for holes before it takes a free block.
+/// Blocks a refill sweeps at once to find holes, before it takes a free block.
 const LAZY_SWEEPS: usize = 4;
 
 /// Where one mutator allocates in one space.
@@ -259,24 +259,26 @@ impl Local {
             self.holes = sweep::holes(&heap.metadata, space.address(*index));
         });
         let index = index.or_else(|| {
+            let mut kept = None;
+            // Not only until one is found: the next ones are disarmed together with it.
             for _ in 0..LAZY_SWEEPS {
-                let index = space.take_unswept()?;
+                let Some(index) = space.take_unswept() else { break };
                 let swept = sweep_block(heap, space.address(index));
-                if swept.free >= GRANULES_PER_BLOCK / 8 {
+                if kept.is_none() && swept.free >= GRANULES_PER_BLOCK / 8 {
                     space.swept_and_kept();
                     self.holes = swept.holes;
-                    return Some(index);
+                    kept = Some(index);
+                } else {
+                    space.swept(index, sweep::classify(swept.free));
                 }
-                space.swept(index, sweep::classify(swept.free));
             }
-            None
-        });
-        let block = space.address(index?);
-        let range = block..block + BLOCK;
-        if space.forget_armed(&range) {
-            self.disarm(barrier, &range);
+            kept
+        })?;
+        let armed = space.forget_armed_near(index);
+        if !armed.is_empty() {
+            self.disarm(barrier, &armed);
         }
-        Some(block)
+        Some(space.address(index))
     }
 
     /// A whole zeroed block without objects.
@@ -332,6 +334,115 @@ impl Local {
         self.retire_overflow(heap);
         if !self.batch.range.is_empty() {
             heap.regions(self.space).blocks.give_back(std::mem::replace(&mut self.batch.range, 0..0));
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::barrier::{Mechanism, open};
+    use crate::layout::PAGE;
+    use crate::memory::Backing;
+    use crate::sys::Kernel;
+
+    const SIZE: usize = 1024;
+
+    /// A heap of `blocks` blocks of one space, full of objects of 1 KB of which every other one was found live; swept.
+    fn half_alive(
+        mechanism: Mechanism,
+        backing: Backing,
+        space: Space,
+        blocks: usize,
+    ) -> Option<(Heap, Box<dyn Barrier>, Vec<usize>)> {
+        let heap = Heap::reserve(&Kernel::real(), backing, blocks * BLOCK, false, "pagemark test heap").unwrap();
+        let opened = open(mechanism, backing, std::slice::from_ref(&heap.tracked.range), &Kernel::real());
+        let barrier = opened.inspect_err(|error| eprintln!("skipped: {error}")).ok()?.barrier;
+        let mut local = Local::new(space);
+        let objects: Vec<usize> =
+            (0..blocks * BLOCK / SIZE).map(|_| alloc(&mut local, &heap, &*barrier).unwrap()).collect();
+        assert_eq!(alloc(&mut local, &heap, &*barrier), Err(Exhausted));
+        local.retire(&heap);
+        heap.start_marking();
+        heap.take_written_and_arm(&*barrier, &mut |_| {}).unwrap();
+        objects.iter().step_by(2).for_each(|object| mark(&heap, *object));
+        heap.end_marking();
+        heap.finish_sweeping();
+        Some((heap, barrier, objects))
+    }
+
+    fn alloc(local: &mut Local, heap: &Heap, barrier: &dyn Barrier) -> Result<usize, Exhausted> {
+        local.bump(heap, SIZE).map_or_else(|| local.refill_and_alloc(heap, barrier, SIZE), Ok)
+    }
+
+    fn mark(heap: &Heap, object: usize) {
+        let byte = heap.metadata.at(object);
+        byte.store(byte.load(Ordering::Relaxed) & !0b11 | heap.colour(), Ordering::Relaxed);
+    }
+
+    fn write(object: usize) {
+        // SAFETY: an object of a heap that only the test uses.
+        unsafe { (object as *mut u64).write_volatile(1) };
+    }
+
+    fn reported(heap: &Heap, barrier: &dyn Barrier) -> BTreeSet<usize> {
+        let mut pages = BTreeSet::new();
+        heap.take_written_and_arm(barrier, &mut |run| pages.extend(run.step_by(PAGE))).unwrap();
+        pages
+    }
+
+    #[test]
+    fn leaf_holes_are_filled_while_a_cycle_marks_and_tracked_ones_are_not() {
+        let (heap, barrier, _) = half_alive(Mechanism::Stop, Backing::Anon, Space::Tracked, 1).unwrap();
+        let mut local = Local::new(Space::Tracked);
+        heap.start_marking();
+        assert_eq!(alloc(&mut local, &heap, &*barrier), Err(Exhausted));
+        heap.end_marking();
+        alloc(&mut local, &heap, &*barrier).unwrap();
+
+        let (heap, barrier, old) = half_alive(Mechanism::Stop, Backing::Anon, Space::Leaf, 1).unwrap();
+        let mut local = Local::new(Space::Leaf);
+        heap.start_marking();
+        mark(&heap, old[0]);
+        let new: Vec<usize> = std::iter::from_fn(|| alloc(&mut local, &heap, &*barrier).ok()).collect();
+        let dead: Vec<usize> = old.iter().skip(1).step_by(2).copied().collect();
+        assert_eq!(new, dead, "each in the place of a dead one");
+        [old[2], new[5]].into_iter().for_each(|object| mark(&heap, object));
+        local.retire(&heap);
+        heap.end_marking();
+        heap.finish_sweeping();
+        let lives = |object: &usize| heap.object_at(*object) == Some(*object..object + SIZE);
+        let living: BTreeSet<usize> = old.iter().copied().filter(lives).collect();
+        assert_eq!(living, [old[0], old[2], new[5]].into(), "what carries the colour, whoever made it when");
+    }
+
+    #[test]
+    fn neighbours_that_are_disarmed_together_fault_no_more_and_are_reported() {
+        for mechanism in [Mechanism::Async, Mechanism::Sync, Mechanism::Sigbus, Mechanism::Mprotect] {
+            for backing in [Backing::Anon, Backing::Shmem] {
+                const BLOCKS: usize = 3;
+                let Some((heap, barrier, old)) = half_alive(mechanism, backing, Space::Tracked, BLOCKS) else {
+                    continue;
+                };
+                let faults = barrier.faults();
+                let mut local = Local::new(Space::Tracked);
+                write(alloc(&mut local, &heap, &*barrier).unwrap());
+                // Old ones in all blocks, of which only one is taken yet.
+                let alive = || old.iter().step_by(2).copied();
+                alive().for_each(write);
+                let new: Vec<usize> = std::iter::from_fn(|| alloc(&mut local, &heap, &*barrier).ok()).collect();
+                assert_eq!(new.len(), BLOCKS * BLOCK / SIZE / 2 - 1);
+                new.iter().copied().for_each(write);
+                assert_eq!(barrier.faults(), faults, "{mechanism:?} {backing:?}");
+                local.retire(&heap);
+                let all: BTreeSet<usize> = alive().map(|object| object & !(PAGE - 1)).collect();
+                assert_eq!(reported(&heap, &*barrier), all, "{mechanism:?} {backing:?}");
+                write(old[0]);
+                assert_eq!(reported(&heap, &*barrier), [old[0] & !(PAGE - 1)].into(), "{mechanism:?} {backing:?}");
+            }
         }
     }
 }
