@@ -75,14 +75,16 @@ struct Bits {
 impl Bits {
     fn read(metadata: &Metadata, at: usize, live: u8) -> Bits {
         let mut bits = Bits { starts: 0, ends: 0, live: 0 };
-        for lane in 0..8 {
-            let eight = metadata.eight(at + lane * 8 * GRANULE);
-            if eight != 0 {
-                // A lane of `other` has its two low bits clear exactly where the colour is `live`.
-                let other = eight ^ (LOW * live as u64);
-                bits.starts |= gather(eight >> START.trailing_zeros()) << (lane * 8);
-                bits.ends |= gather(eight >> END.trailing_zeros()) << (lane * 8);
-                bits.live |= gather(!(other | other >> 1)) << (lane * 8);
+        for lane in 0..4 {
+            let sixteen = [0, 8].map(|granule| metadata.eight(at + (lane * 16 + granule) * GRANULE));
+            if sixteen != [0, 0] {
+                bits.starts |= gather(sixteen.map(|eight| eight << START.leading_zeros())) << (lane * 16);
+                bits.ends |= gather(sixteen.map(|eight| eight << END.leading_zeros())) << (lane * 16);
+                bits.live |= gather(sixteen.map(|eight| {
+                    // A lane of `other` has its two low bits clear exactly where the colour is `live`.
+                    let other = eight ^ (LOW * live as u64);
+                    !(other << 7 | other << 6)
+                })) << (lane * 16);
             }
         }
         bits.live &= bits.starts;
@@ -93,9 +95,23 @@ impl Bits {
 /// A one in the lowest bit of each byte.
 const LOW: u64 = 0x0101_0101_0101_0101;
 
-/// The lowest bit of each byte, as eight bits. The products of the multiplication meet in no bit but the eight highest.
-fn gather(lanes: u64) -> u64 {
-    (lanes & LOW).wrapping_mul(0x0102_0408_1020_4080) >> 56
+/// The highest bit of each byte, as sixteen bits.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn gather([low, high]: [u64; 2]) -> u64 {
+    use std::arch::x86_64::{_mm_movemask_epi8, _mm_set_epi64x};
+    // SAFETY: every x86-64 processor has SSE2.
+    unsafe { _mm_movemask_epi8(_mm_set_epi64x(high as i64, low as i64)) as u64 }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+use gather_by_multiplying as gather;
+
+/// The same on any processor. The products of the multiplication meet in no bit but the eight highest.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn gather_by_multiplying(lanes: [u64; 2]) -> u64 {
+    let [low, high] = lanes.map(|lanes| (lanes >> 7 & LOW).wrapping_mul(0x0102_0408_1020_4080) >> 56);
+    low | high << 8
 }
 
 /// Eight bits as bytes of ones and zeroes.
@@ -253,6 +269,18 @@ mod tests {
             let longest = [1, 2, 3, 8, 70, 512][seed as usize % 6];
             let share = seed % 5;
             check(|| lengths(longest + 1) as usize, || lives(4) < share);
+        }
+    }
+
+    #[test]
+    fn both_ways_to_gather_bits_agree() {
+        let mut random = random(1);
+        for _ in 0..10_000 {
+            let lanes = [(); 2].map(|()| random(1 << 32) << 32 | random(1 << 32));
+            let bytes = lanes.iter().flat_map(|lanes| lanes.to_le_bytes());
+            let expected = bytes.enumerate().fold(0, |bits, (at, byte)| bits | u64::from(byte >> 7) << at);
+            assert_eq!(gather(lanes), expected);
+            assert_eq!(gather_by_multiplying(lanes), expected);
         }
     }
 
