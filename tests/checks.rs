@@ -114,7 +114,7 @@ fn a_mark_inside_an_object_is_noticed() {
 fn a_write_to_swept_memory_is_noticed() {
     let _watchdog = watchdog();
     for backing in ["anon", "shmem"] {
-        let (collector, mut mutator, roots) = heap(&format!("backing={backing},poison,verify=heap"));
+        let (collector, mut mutator, roots) = heap(&format!("backing={backing},poison,verify=heap,sticky=off"));
         assert_eq!(failures(&collector), 0);
         let object = roots.0.lock().expect("nobody panics with it")[50];
         // SAFETY: the dead object behind this one, in memory that is mapped; what an embedder with a stale reference would do.
@@ -122,7 +122,7 @@ fn a_write_to_swept_memory_is_noticed() {
         mutator.collect();
         assert!(failures(&collector) > 0, "{backing}: by verify=heap");
     }
-    let (collector, mut mutator, roots) = heap("poison");
+    let (collector, mut mutator, roots) = heap("poison,sticky=off");
     let object = roots.0.lock().expect("nobody panics with it")[50];
     // SAFETY: as above.
     unsafe { ((object + 64 + 8) as *mut u64).write_volatile(7) };
@@ -134,7 +134,7 @@ fn a_write_to_swept_memory_is_noticed() {
 #[test]
 fn swept_memory_holds_the_pattern_and_new_objects_zero() {
     let _watchdog = watchdog();
-    let (_collector, mutator, roots) = heap("poison");
+    let (_collector, mutator, roots) = heap("poison,sticky=off");
     let object = roots.0.lock().expect("nobody panics with it")[50];
     let word = |addr: usize| {
         // SAFETY: mapped memory of the heap.

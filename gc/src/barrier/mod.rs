@@ -77,7 +77,7 @@ pub trait Barrier: Send + Sync {
     /// cheap, and arms it, as one step: a write that is not part of this report is part of the next one.
     fn take_and_arm(&self, range: PageRange, written: &mut dyn FnMut(PageRange)) -> Result<(), BarrierError>;
 
-    /// Makes all pages of `range` *written*: the owner is about to fill them and must not fault on each.
+    /// Makes all pages of `range` *written*: they are about to be filled, and who does it must not fault on each. Others may be writing to them.
     ///
     /// # Errors
     /// Pages may still fault once; no write is lost.

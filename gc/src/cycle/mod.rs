@@ -3,7 +3,7 @@
 //! *Incremental update, in rounds.* The colour flips, and everything is white.
 //!
 //! 1. **Handshake.** Each mutator, at its own next safepoint, retires its blocks and hands over its roots. Nobody is stopped. From
-//!    here on mutators allocate in blocks without objects only.
+//!    here on mutators allocate in no holes of tracked blocks.
 //! 2. **Arm.** Every page that holds objects and is not armed is armed: one scan, O(pages written since the last cycle) and 0.7 ns for each
 //!    page that is armed still. What the scan reports is ignored, as nothing has been marked yet.
 //! 3. **Mark** from the roots while mutators run. Every page that holds an object the marker reads was armed before, or is *written*

@@ -1,7 +1,7 @@
 //! When a cycle starts.
 //!
 //! The heap is allowed to grow to a *goal*: `live × growth`, or `heap` if that is more, or the limit if that is less. While a cycle marks, mutators
-//! take memory without objects only: free blocks, and what was never used. So a cycle must start while there is still a *reserve* of it:
+//! take memory without objects (and leaf holes): free blocks, and what was never used. So a cycle must start while there is still a *reserve* of it:
 //!
 //! ```text
 //! blocks and pages in use + reserve ≤ goal

@@ -62,6 +62,9 @@ impl BlockState {
     }
 }
 
+/// Blocks with holes that are disarmed by one system call: 512 KB.
+const TOGETHER: usize = 8;
+
 /// Adjacent blocks handed to a mutator at once.
 pub struct Batch {
     /// Address range, whole blocks.
@@ -310,6 +313,32 @@ impl BlockSpace {
             any |= armed.swap(false, Ordering::Relaxed);
         }
         any
+    }
+
+    /// The same for block `index`, which has an owner, and for the blocks beside it that have holes and will be taken for them soon: to disarm them
+    /// all takes one system call, and little longer. The range is empty if block `index` is not armed.
+    ///
+    /// The neighbours belong to nobody, or to somebody who takes them just now. That their pages count as written is what will be at the next arming
+    /// in any case; who takes one before it is disarmed takes the faults.
+    pub fn forget_armed_near(&self, index: usize) -> Range<usize> {
+        let forget = |index: usize| self.maybe_armed[index].swap(false, Ordering::Relaxed);
+        let goes_with_it = |index: usize| {
+            self.state(index) == BlockState::Recyclable
+                && self.maybe_armed[index].load(Ordering::Relaxed)
+                && forget(index)
+        };
+        let mut near = index..index;
+        if forget(index) {
+            near.end += 1;
+            // Downwards first: the list is a stack, and sweeping goes upwards.
+            while near.len() < TOGETHER && near.start > 0 && goes_with_it(near.start - 1) {
+                near.start -= 1;
+            }
+            while near.len() < TOGETHER && near.end < self.high_water() && goes_with_it(near.end) {
+                near.end += 1;
+            }
+        }
+        self.address(near.start)..self.address(near.end)
     }
 
     /// Hands free memory to `give_back`, which says whether it is gone, until at most `keep` bytes of free blocks are left. Returns

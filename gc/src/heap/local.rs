@@ -7,14 +7,20 @@
 //! Which memory comes first depends on the cycle that comes next. Before a full one holes are filled first, since it leaves them as they are. Before a sticky one,
 //! which traces again whatever lies on written pages, blocks without objects come first, so that old objects and new ones stay on pages of their own.
 //!
-//! While a cycle marks, only blocks without objects are taken: a hole in an armed page would fault on plain allocation. Outside a
-//! cycle a recyclable block is disarmed when taken, which makes its pages count as written at the next arming, as they will be.
+//! A hole of a tracked block may lie in an armed page, where plain allocation would fault. Outside a cycle a recyclable block is disarmed when
+//! taken, which makes its pages count as written at the next arming, as they will be. While a cycle marks, only tracked blocks without objects are taken.
+//!
+//! Leaf blocks are never armed, and their objects are never traced, so their holes are filled while a cycle marks too. Then the block has an owner and
+//! holds old objects, and markers change the mark of those: with stores and exchanges of single bytes, of objects that are published. The owner
+//! writes the bytes of granules that no published object has, a byte at a time as well, so neither loses what the other writes; nobody sweeps before
+//! the cycle ends. What it makes is born white, as everywhere. It retires the block at the next handshake and in the pause, so the flip finds it Filled.
 
 use std::ops::Range;
 
 use super::block_space::Batch;
+use super::holes::Holes;
 use super::sampling::Points;
-use super::sweep::sweep_block;
+use super::sweep::{self, sweep_block};
 use super::{Exhausted, Heap};
 use crate::barrier::Barrier;
 use crate::layout::{BLOCK, GRANULE, GRANULES_PER_BLOCK, LARGE_THRESHOLD, round_up};
@@ -24,7 +30,7 @@ use crate::model::Space;
 const BATCH_BLOCKS: usize = 8;
 /// An object at least this large that misses the hole goes to the overflow block rather than wasting the hole.
 const MEDIUM: usize = 512;
-/// Swept blocks a refill looks at for holes before it takes a free block.
+/// Blocks a refill sweeps at once to find holes, before it takes a free block.
 const LAZY_SWEEPS: usize = 4;
 
 /// Where one mutator allocates in one space.
@@ -34,6 +40,8 @@ pub struct Local {
     limit: usize,
     /// End of the current block; 0 when there is none.
     block_end: usize,
+    /// What is left of the current block behind `limit`.
+    holes: Holes,
     overflow_cursor: usize,
     overflow_limit: usize,
     batch: Batch,
@@ -58,6 +66,7 @@ impl Local {
             cursor: 0,
             limit: 0,
             block_end: 0,
+            holes: Holes::NONE,
             overflow_cursor: 0,
             overflow_limit: 0,
             batch,
@@ -178,7 +187,7 @@ impl Local {
             // No free block is to be had; a hole may still be large enough.
         }
         while size > self.limit - self.cursor {
-            if !self.next_hole(heap) && !self.next_block(heap, barrier) {
+            if !self.next_hole(heap, size) && !self.next_block(heap, barrier) {
                 return Err(Exhausted);
             }
         }
@@ -213,47 +222,30 @@ impl Local {
         }
     }
 
-    /// Moves to the next hole of the current block.
-    fn next_hole(&mut self, heap: &Heap) -> bool {
+    /// Moves to the next hole of the current block that has room for `size` bytes.
+    fn next_hole(&mut self, heap: &Heap, size: usize) -> bool {
         self.taken -= (self.limit - self.cursor) as u64;
         self.cursor = self.limit;
-        let mut at = self.limit;
-        while at < self.block_end {
-            let eight = heap.metadata.eight(at);
-            if eight & 0xff != 0 {
-                at += heap.metadata.granules(at) * GRANULE;
-                continue;
-            }
-            let start = at;
-            while at < self.block_end {
-                let eight = heap.metadata.eight(at);
-                if eight != 0 {
-                    at += eight.trailing_zeros() as usize / 8 * GRANULE;
-                    break;
-                }
-                at += 8 * GRANULE;
-            }
-            let end = at.min(self.block_end);
-            heap.hand_out(&(start..end));
-            self.cursor = start;
-            self.limit = end;
-            self.taken += (end - start) as u64;
-            return true;
-        }
-        self.limit = self.block_end;
-        self.cursor = self.block_end;
-        false
+        let Some(hole) = self.holes.next(size / GRANULE) else { return false };
+        let block = self.block_end - BLOCK;
+        let hole = block + hole.start * GRANULE..block + hole.end * GRANULE;
+        heap.hand_out(&hole);
+        self.cursor = hole.start;
+        self.limit = hole.end;
+        self.taken += hole.len() as u64;
+        true
     }
 
-    /// Retires the current block and takes another, its first hole open.
+    /// Retires the current block and takes another: one without objects, as one hole, or one with holes of which none is open yet.
     fn next_block(&mut self, heap: &Heap, barrier: &dyn Barrier) -> bool {
         self.retire_current(heap);
-        let fresh = heap.marking() || heap.prefers_fresh() && self.batch_of_free_blocks(heap, barrier, BATCH_BLOCKS);
-        if !fresh && let Some(block) = self.take_block_with_holes(heap, barrier) {
+        let holes = self.space == Space::Leaf
+            || !heap.marking() && !(heap.prefers_fresh() && self.batch_of_free_blocks(heap, barrier, BATCH_BLOCKS));
+        if holes && let Some(block) = self.take_block_with_holes(heap, barrier) {
             self.block_end = block + BLOCK;
             self.cursor = block;
             self.limit = block;
-            return self.next_hole(heap);
+            return true;
         }
         let Some(block) = self.take_free_block(heap, barrier) else { return false };
         self.block_end = block + BLOCK;
@@ -263,29 +255,33 @@ impl Local {
         true
     }
 
+    /// A block with objects, and its holes in `holes`.
     fn take_block_with_holes(&mut self, heap: &Heap, barrier: &dyn Barrier) -> Option<usize> {
         let space = &heap.regions(self.space).blocks;
-        let take = |index: usize| {
-            let block = space.address(index);
-            let range = block..block + BLOCK;
-            if space.forget_armed(&range) {
-                self.disarm(barrier, &range);
+        let index = space.take_recyclable().inspect(|index| {
+            self.holes = sweep::holes(&heap.metadata, space.address(*index));
+        });
+        let index = index.or_else(|| {
+            let mut kept = None;
+            // Not only until one is found: the next ones are disarmed together with it.
+            for _ in 0..LAZY_SWEEPS {
+                let Some(index) = space.take_unswept() else { break };
+                let swept = sweep_block(heap, space.address(index));
+                if kept.is_none() && swept.free >= GRANULES_PER_BLOCK / 8 {
+                    space.swept_and_kept();
+                    self.holes = swept.holes;
+                    kept = Some(index);
+                } else {
+                    space.swept(index, sweep::classify(swept.free));
+                }
             }
-            block
-        };
-        if let Some(index) = space.take_recyclable() {
-            return Some(take(index));
+            kept
+        })?;
+        let armed = space.forget_armed_near(index);
+        if !armed.is_empty() {
+            self.disarm(barrier, &armed);
         }
-        for _ in 0..LAZY_SWEEPS {
-            let index = space.take_unswept()?;
-            let free = sweep_block(heap, space.address(index));
-            if free >= GRANULES_PER_BLOCK / 8 {
-                space.swept_and_kept();
-                return Some(take(index));
-            }
-            space.swept(index, super::sweep::classify(free));
-        }
-        None
+        Some(space.address(index))
     }
 
     /// A whole zeroed block without objects.
@@ -328,6 +324,7 @@ impl Local {
             self.taken -= (self.limit - self.cursor) as u64;
             space.retire(space.index(self.block_end - BLOCK));
             self.block_end = 0;
+            self.holes = Holes::NONE;
             self.cursor = 0;
             self.limit = 0;
         }
@@ -349,6 +346,115 @@ impl Local {
         self.retire_overflow(heap);
         if !self.batch.range.is_empty() {
             heap.regions(self.space).blocks.give_back(std::mem::replace(&mut self.batch.range, 0..0));
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::barrier::{Mechanism, open};
+    use crate::layout::PAGE;
+    use crate::memory::Backing;
+    use crate::sys::Kernel;
+
+    const SIZE: usize = 1024;
+
+    /// A heap of `blocks` blocks of one space, full of objects of 1 KB of which every other one was found live; swept.
+    fn half_alive(
+        mechanism: Mechanism,
+        backing: Backing,
+        space: Space,
+        blocks: usize,
+    ) -> Option<(Heap, Box<dyn Barrier>, Vec<usize>)> {
+        let heap = Heap::reserve(&Kernel::real(), backing, blocks * BLOCK, false, "pagemark test heap").unwrap();
+        let opened = open(mechanism, backing, std::slice::from_ref(&heap.tracked.range), &Kernel::real());
+        let barrier = opened.inspect_err(|error| eprintln!("skipped: {error}")).ok()?.barrier;
+        let mut local = Local::new(space);
+        let objects: Vec<usize> =
+            (0..blocks * BLOCK / SIZE).map(|_| alloc(&mut local, &heap, &*barrier).unwrap()).collect();
+        assert_eq!(alloc(&mut local, &heap, &*barrier), Err(Exhausted));
+        local.retire(&heap);
+        heap.start_marking();
+        heap.take_written_and_arm(&*barrier, &mut |_| {}).unwrap();
+        objects.iter().step_by(2).for_each(|object| mark(&heap, *object));
+        heap.end_marking();
+        heap.finish_sweeping();
+        Some((heap, barrier, objects))
+    }
+
+    fn alloc(local: &mut Local, heap: &Heap, barrier: &dyn Barrier) -> Result<usize, Exhausted> {
+        local.bump(heap, SIZE).map_or_else(|| local.refill_and_alloc(heap, barrier, SIZE), Ok)
+    }
+
+    fn mark(heap: &Heap, object: usize) {
+        let byte = heap.metadata.at(object);
+        byte.store(byte.load(Ordering::Relaxed) & !0b11 | heap.colour(), Ordering::Relaxed);
+    }
+
+    fn write(object: usize) {
+        // SAFETY: an object of a heap that only the test uses.
+        unsafe { (object as *mut u64).write_volatile(1) };
+    }
+
+    fn reported(heap: &Heap, barrier: &dyn Barrier) -> BTreeSet<usize> {
+        let mut pages = BTreeSet::new();
+        heap.take_written_and_arm(barrier, &mut |run| pages.extend(run.step_by(PAGE))).unwrap();
+        pages
+    }
+
+    #[test]
+    fn leaf_holes_are_filled_while_a_cycle_marks_and_tracked_ones_are_not() {
+        let (heap, barrier, _) = half_alive(Mechanism::Stop, Backing::Anon, Space::Tracked, 1).unwrap();
+        let mut local = Local::new(Space::Tracked);
+        heap.start_marking();
+        assert_eq!(alloc(&mut local, &heap, &*barrier), Err(Exhausted));
+        heap.end_marking();
+        alloc(&mut local, &heap, &*barrier).unwrap();
+
+        let (heap, barrier, old) = half_alive(Mechanism::Stop, Backing::Anon, Space::Leaf, 1).unwrap();
+        let mut local = Local::new(Space::Leaf);
+        heap.start_marking();
+        mark(&heap, old[0]);
+        let new: Vec<usize> = std::iter::from_fn(|| alloc(&mut local, &heap, &*barrier).ok()).collect();
+        let dead: Vec<usize> = old.iter().skip(1).step_by(2).copied().collect();
+        assert_eq!(new, dead, "each in the place of a dead one");
+        [old[2], new[5]].into_iter().for_each(|object| mark(&heap, object));
+        local.retire(&heap);
+        heap.end_marking();
+        heap.finish_sweeping();
+        let lives = |object: &usize| heap.object_at(*object) == Some(*object..object + SIZE);
+        let living: BTreeSet<usize> = old.iter().copied().filter(lives).collect();
+        assert_eq!(living, [old[0], old[2], new[5]].into(), "what carries the colour, whoever made it when");
+    }
+
+    #[test]
+    fn neighbours_that_are_disarmed_together_fault_no_more_and_are_reported() {
+        for mechanism in [Mechanism::Async, Mechanism::Sync, Mechanism::Sigbus, Mechanism::Mprotect] {
+            for backing in [Backing::Anon, Backing::Shmem] {
+                const BLOCKS: usize = 3;
+                let Some((heap, barrier, old)) = half_alive(mechanism, backing, Space::Tracked, BLOCKS) else {
+                    continue;
+                };
+                let faults = barrier.faults();
+                let mut local = Local::new(Space::Tracked);
+                write(alloc(&mut local, &heap, &*barrier).unwrap());
+                // Old ones in all blocks, of which only one is taken yet.
+                let alive = || old.iter().step_by(2).copied();
+                alive().for_each(write);
+                let new: Vec<usize> = std::iter::from_fn(|| alloc(&mut local, &heap, &*barrier).ok()).collect();
+                assert_eq!(new.len(), BLOCKS * BLOCK / SIZE / 2 - 1);
+                new.iter().copied().for_each(write);
+                assert_eq!(barrier.faults(), faults, "{mechanism:?} {backing:?}");
+                local.retire(&heap);
+                let all: BTreeSet<usize> = alive().map(|object| object & !(PAGE - 1)).collect();
+                assert_eq!(reported(&heap, &*barrier), all, "{mechanism:?} {backing:?}");
+                write(old[0]);
+                assert_eq!(reported(&heap, &*barrier), [old[0] & !(PAGE - 1)].into(), "{mechanism:?} {backing:?}");
+            }
         }
     }
 }

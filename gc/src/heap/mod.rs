@@ -12,6 +12,7 @@
 
 pub mod block_space;
 pub mod footprint;
+pub mod holes;
 pub mod large_space;
 pub mod local;
 pub mod lookup;
@@ -71,7 +72,7 @@ pub struct Heap {
     /// Objects that never do.
     pub leaf: Regions,
     /// True from the flip of the colour at a cycle's start to the end of its pause: mutators then get
-    /// whole blocks without objects only, and large objects are born white.
+    /// blocks without objects, and holes of leaf blocks, and large objects are born white.
     marking: AtomicBool,
     /// The colour of objects found live by the cycle that runs, or by the last.
     colour: AtomicU8,

@@ -5,14 +5,23 @@
 
 use super::Heap;
 use super::block_space::{BlockSpace, BlockState};
+use super::holes::Holes;
 use super::metadata::{END, Metadata, START};
-use crate::layout::{BLOCK, GRANULE, GRANULES_PER_BLOCK};
+use crate::layout::{GRANULE, GRANULES_PER_BLOCK};
 
 /// A block is worth allocating in again when at least this many granules are free: an eighth.
 const WORTH_RECYCLING: usize = GRANULES_PER_BLOCK / 8;
 
-/// Forgets the objects of the block at `block` that are not live, which the caller owns; returns how many granules are free.
-pub fn sweep_block(heap: &Heap, block: usize) -> usize {
+/// What is left of a block that was swept.
+pub struct Swept {
+    /// Free granules.
+    pub free: usize,
+    /// Where they are.
+    pub holes: Holes,
+}
+
+/// Forgets the objects of the block at `block` that are not live, which the caller owns.
+pub fn sweep_block(heap: &Heap, block: usize) -> Swept {
     if !heap.poisoned() {
         return forget_dead(&heap.metadata, block, heap.colour(), |_, _| ());
     }
@@ -26,20 +35,32 @@ pub fn sweep_block(heap: &Heap, block: usize) -> usize {
 }
 
 /// Forgets the objects that do not carry the colour `live`; tells `freed` their granules, 64 at a time from an address.
-fn forget_dead(metadata: &Metadata, block: usize, live: u8, mut freed: impl FnMut(usize, u64)) -> usize {
+fn forget_dead(metadata: &Metadata, block: usize, live: u8, mut freed: impl FnMut(usize, u64)) -> Swept {
     let mut walk = Walk::default();
-    let mut used = 0;
+    let mut free = 0;
     // Nobody else writes these bytes: the caller owns the block and no marker runs while blocks are unswept.
-    for at in (block..block + BLOCK).step_by(64 * GRANULE) {
+    let holes = Holes::new(|word| {
+        let at = block + word * 64 * GRANULE;
         let verdict = walk.step(Bits::read(metadata, at, live));
-        used += verdict.used.count_ones() as usize;
+        free += verdict.used.count_zeros() as usize;
         if verdict.forget != 0 {
             forget(metadata, at, verdict.forget);
         }
         freed(at, verdict.dead);
-    }
+        !verdict.used
+    });
     debug_assert!(walk.inside == walk.ended && !walk.dying, "an object runs out of the block at {block:#x}");
-    GRANULES_PER_BLOCK - used
+    Swept { free, holes }
+}
+
+/// The holes of the block at `block`, which the caller owns and somebody swept. Markers may be changing colours in it.
+pub fn holes(metadata: &Metadata, block: usize) -> Holes {
+    let mut walk = Walk::default();
+    Holes::new(|word| {
+        let bits = Bits::read(metadata, block + word * 64 * GRANULE, 0);
+        // All that is here lives.
+        !walk.step(Bits { live: bits.starts, ..bits }).used
+    })
 }
 
 /// The metadata of 64 granules, a bit each, the lowest address in the lowest bit.
@@ -54,14 +75,16 @@ struct Bits {
 impl Bits {
     fn read(metadata: &Metadata, at: usize, live: u8) -> Bits {
         let mut bits = Bits { starts: 0, ends: 0, live: 0 };
-        for lane in 0..8 {
-            let eight = metadata.eight(at + lane * 8 * GRANULE);
-            if eight != 0 {
-                // A lane of `other` has its two low bits clear exactly where the colour is `live`.
-                let other = eight ^ (LOW * live as u64);
-                bits.starts |= gather(eight >> START.trailing_zeros()) << (lane * 8);
-                bits.ends |= gather(eight >> END.trailing_zeros()) << (lane * 8);
-                bits.live |= gather(!(other | other >> 1)) << (lane * 8);
+        for lane in 0..4 {
+            let sixteen = [0, 8].map(|granule| metadata.eight(at + (lane * 16 + granule) * GRANULE));
+            if sixteen != [0, 0] {
+                bits.starts |= gather(sixteen.map(|eight| eight << START.leading_zeros())) << (lane * 16);
+                bits.ends |= gather(sixteen.map(|eight| eight << END.leading_zeros())) << (lane * 16);
+                bits.live |= gather(sixteen.map(|eight| {
+                    // A lane of `other` has its two low bits clear exactly where the colour is `live`.
+                    let other = eight ^ (LOW * live as u64);
+                    !(other << 7 | other << 6)
+                })) << (lane * 16);
             }
         }
         bits.live &= bits.starts;
@@ -72,9 +95,23 @@ impl Bits {
 /// A one in the lowest bit of each byte.
 const LOW: u64 = 0x0101_0101_0101_0101;
 
-/// The lowest bit of each byte, as eight bits. The products of the multiplication meet in no bit but the eight highest.
-fn gather(lanes: u64) -> u64 {
-    (lanes & LOW).wrapping_mul(0x0102_0408_1020_4080) >> 56
+/// The highest bit of each byte, as sixteen bits.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn gather([low, high]: [u64; 2]) -> u64 {
+    use std::arch::x86_64::{_mm_movemask_epi8, _mm_set_epi64x};
+    // SAFETY: every x86-64 processor has SSE2.
+    unsafe { _mm_movemask_epi8(_mm_set_epi64x(high as i64, low as i64)) as u64 }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+use gather_by_multiplying as gather;
+
+/// The same on any processor. The products of the multiplication meet in no bit but the eight highest.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn gather_by_multiplying(lanes: [u64; 2]) -> u64 {
+    let [low, high] = lanes.map(|lanes| (lanes >> 7 & LOW).wrapping_mul(0x0102_0408_1020_4080) >> 56);
+    low | high << 8
 }
 
 /// Eight bits as bytes of ones and zeroes.
@@ -142,8 +179,8 @@ impl Walk {
 /// away and sleeps through a whole cycle in between, the answer would be the colour of the dead.
 pub fn sweep_one(heap: &Heap, space: &BlockSpace) -> bool {
     let Some(index) = space.take_unswept() else { return false };
-    let free = sweep_block(heap, space.address(index));
-    space.swept(index, classify(free));
+    let swept = sweep_block(heap, space.address(index));
+    space.swept(index, classify(swept.free));
     true
 }
 
@@ -192,11 +229,27 @@ mod tests {
             }
             at += granules;
         }
-        assert_eq!(forget_dead(&metadata, BASE, 2, |_, _| ()), GRANULES_PER_BLOCK - used);
+        let mut swept = forget_dead(&metadata, BASE, 2, |_, _| ());
+        assert_eq!(swept.free, GRANULES_PER_BLOCK - used);
         let found: Vec<u8> = (0..GRANULES_PER_BLOCK)
             .map(|granule| metadata.at(BASE + granule * GRANULE).load(Ordering::Relaxed))
             .collect();
         assert_eq!(found, expected);
+        let mut free: Vec<usize> = Vec::new();
+        let mut again = holes(&metadata, BASE);
+        while let Some(hole) = swept.holes.next(1) {
+            assert_eq!(again.next(1), Some(hole.clone()));
+            free.extend(hole);
+        }
+        assert_eq!(again.next(1), None);
+        let mut object = false;
+        let expected = (0..GRANULES_PER_BLOCK).filter(|granule| {
+            object |= found[*granule] & START != 0;
+            let inside = object;
+            object &= found[*granule] & END == 0;
+            !inside
+        });
+        assert_eq!(free, expected.collect::<Vec<_>>());
     }
 
     fn random(seed: u64) -> impl FnMut(u64) -> u64 {
@@ -216,6 +269,18 @@ mod tests {
             let longest = [1, 2, 3, 8, 70, 512][seed as usize % 6];
             let share = seed % 5;
             check(|| lengths(longest + 1) as usize, || lives(4) < share);
+        }
+    }
+
+    #[test]
+    fn both_ways_to_gather_bits_agree() {
+        let mut random = random(1);
+        for _ in 0..10_000 {
+            let lanes = [(); 2].map(|()| random(1 << 32) << 32 | random(1 << 32));
+            let bytes = lanes.iter().flat_map(|lanes| lanes.to_le_bytes());
+            let expected = bytes.enumerate().fold(0, |bits, (at, byte)| bits | u64::from(byte >> 7) << at);
+            assert_eq!(gather(lanes), expected);
+            assert_eq!(gather_by_multiplying(lanes), expected);
         }
     }
 
