@@ -141,10 +141,8 @@ impl Mutator {
             let fresh = locals.tracked.fresh() + locals.leaf.fresh();
             let from_holes = self.fresh.replace(fresh) == fresh;
             let enough = shared.pacer.allocated(new);
-            // A full cycle leaves them the holes. Before a sticky one they are in holes only because there is nothing better.
-            let high_time = !from_holes || shared.heap.prefers_fresh();
             // While blocks are being swept more are in use than will be.
-            if enough && high_time && !shared.heap.sweeping() && shared.pacer.due(shared.heap.used_bytes() as u64) {
+            if enough && !from_holes && !shared.heap.sweeping() && shared.pacer.due(shared.heap.used_bytes() as u64) {
                 shared.request(Reason::Trigger, false);
             }
             if taken / BYTES_BETWEEN_RESTS != (taken - new) / BYTES_BETWEEN_RESTS && !shared.rest.get().is_zero() {
@@ -255,7 +253,8 @@ impl Mutator {
         let alone = shared.rendezvous.count() <= 1;
         let patience = if alone { 3 } else { LOST_RACES };
         if bytes <= limit && again < patience {
-            if again == 0 {
+            // One that has started since is as good as one that is asked for, and no holes are handed out until it ends.
+            if again == 0 || shared.heap.marking() {
                 self.wait_for_running_cycle();
                 fits = has_room(self.shared());
             }

@@ -240,6 +240,7 @@ impl<'s> Cycle<'s> {
                 return;
             }
             let clock = Instant::now();
+            let hurry = shared.control.hurry.load(Ordering::Relaxed);
             self.handshake(!shared.rest.get().is_zero());
             let roots = self.take_roots();
             let (written, _) = self.take_written_compared();
@@ -251,10 +252,13 @@ impl<'s> Cycle<'s> {
             let ms = clock.elapsed().as_secs_f64() * 1e3;
             shared.listen(|listener| listener.round_done(&Round { index, dirty_pages: dirty as u64, ms }));
             boundary(shared, Phase::Round);
-            if dirty <= FEW_PAGES || shared.control.hurry.load(Ordering::Relaxed) {
+            let shrinks = dirty < before - before / 4;
+            // Who waits for memory waits for the pause as well as for a round, in which others run. But who waits writes nothing, so the first
+            // round in which a mutator waits says nothing of the next.
+            if dirty <= FEW_PAGES || hurry && !shrinks {
                 return;
             }
-            if dirty >= before - before / 4 {
+            if !shrinks {
                 shared.rest.lengthen();
             }
             before = dirty;

@@ -8,7 +8,7 @@
 //!
 //! *Owned*: one mutator allocates in it; the cycle leaves it alone. *Filled*: holds objects, some of them made since the last flip, and takes no
 //! more until it is swept. *Unswept*: the last cycle marked its objects, nobody has looked yet which are dead. *Full*: swept, and no room worth
-//! having. *Recyclable*: swept, with enough holes. *Free*: no objects, its memory stale. *Untouched*: no memory (never used, or given back).
+//! having. *Recyclable*: swept, with enough holes. *Roomy*: the same, and nearly all of it is a hole (in the picture, Recyclable). *Free*: no objects, its memory stale. *Untouched*: no memory (never used, or given back).
 //!
 //! The flip of a full cycle makes everything that holds objects Unswept. That of a sticky cycle, which keeps the marks there are, only what is Filled:
 //! in the other blocks every object was marked before it.
@@ -41,6 +41,8 @@ pub enum BlockState {
     Recyclable,
     /// Holds objects that were made since the last flip; nothing more is allocated in it.
     Filled,
+    /// Swept, with few objects left.
+    Roomy,
 }
 
 impl BlockState {
@@ -52,13 +54,19 @@ impl BlockState {
             3 => BlockState::Full,
             4 => BlockState::Unswept,
             5 => BlockState::Recyclable,
-            _ => BlockState::Filled,
+            6 => BlockState::Filled,
+            _ => BlockState::Roomy,
         }
     }
 
     /// Whether the cycle has to look at the block's objects.
     pub fn holds_objects(self) -> bool {
-        matches!(self, BlockState::Full | BlockState::Filled | BlockState::Unswept | BlockState::Recyclable)
+        !matches!(self, BlockState::Untouched | BlockState::Free | BlockState::Owned)
+    }
+
+    /// Whether it is swept and worth allocating in again.
+    pub fn has_holes(self) -> bool {
+        matches!(self, BlockState::Recyclable | BlockState::Roomy)
     }
 }
 
@@ -77,6 +85,7 @@ pub struct Batch {
 struct Lists {
     free: Vec<u32>,
     recyclable: Vec<u32>,
+    roomy: Vec<u32>,
     released: Vec<u32>,
 }
 
@@ -84,8 +93,10 @@ struct Lists {
 pub struct Listed {
     /// Free blocks.
     pub free: Vec<usize>,
-    /// Swept blocks with holes.
+    /// Swept blocks with holes, but the roomy ones.
     pub recyclable: Vec<usize>,
+    /// Those of them with few objects left.
+    pub roomy: Vec<usize>,
     /// Blocks whose memory was given back.
     pub released: Vec<usize>,
 }
@@ -180,9 +191,12 @@ impl BlockSpace {
         Batch { range: self.address(indices.start as usize)..self.address(indices.end as usize), zeroed }
     }
 
-    /// Takes a swept block that has holes.
-    pub fn take_recyclable(&self) -> Option<usize> {
-        let index = self.lists.lock().recyclable.pop()? as usize;
+    /// Takes a swept block that has holes, a roomy one last; or, with `only_roomy`, none but such.
+    pub fn take_with_holes(&self, only_roomy: bool) -> Option<usize> {
+        let mut lists = self.lists.lock();
+        let other = if only_roomy { None } else { lists.recyclable.pop() };
+        let index = other.or_else(|| lists.roomy.pop())? as usize;
+        drop(lists);
         self.set_state(index, BlockState::Owned);
         Some(index)
     }
@@ -227,6 +241,7 @@ impl BlockSpace {
         match state {
             BlockState::Free => lists.free.push(index as u32),
             BlockState::Recyclable => lists.recyclable.push(index as u32),
+            BlockState::Roomy => lists.roomy.push(index as u32),
             _ => debug_assert_eq!(state, BlockState::Full),
         }
         drop(lists);
@@ -258,6 +273,7 @@ impl BlockSpace {
         let mut lists = self.lists.lock();
         if !marks_were_kept {
             lists.recyclable.clear();
+            lists.roomy.clear();
         }
         let mut unswept = 0;
         for state in &self.states[..self.high_water()] {
@@ -323,9 +339,7 @@ impl BlockSpace {
     pub fn forget_armed_near(&self, index: usize) -> Range<usize> {
         let forget = |index: usize| self.maybe_armed[index].swap(false, Ordering::Relaxed);
         let goes_with_it = |index: usize| {
-            self.state(index) == BlockState::Recyclable
-                && self.maybe_armed[index].load(Ordering::Relaxed)
-                && forget(index)
+            self.state(index).has_holes() && self.maybe_armed[index].load(Ordering::Relaxed) && forget(index)
         };
         let mut near = index..index;
         if forget(index) {
@@ -384,6 +398,7 @@ impl BlockSpace {
         Listed {
             free: indices(&lists.free),
             recyclable: indices(&lists.recyclable),
+            roomy: indices(&lists.roomy),
             released: indices(&lists.released),
         }
     }
@@ -391,7 +406,8 @@ impl BlockSpace {
     /// Whether `take_free`, `take_recyclable` or `take_unswept` would find something without committing memory.
     pub fn has_room(&self) -> bool {
         let lists = self.lists.lock();
-        !lists.free.is_empty() || !lists.recyclable.is_empty() || self.unswept.load(Ordering::Relaxed) != 0
+        let none = lists.free.is_empty() && lists.recyclable.is_empty() && lists.roomy.is_empty();
+        !none || self.unswept.load(Ordering::Relaxed) != 0
     }
 }
 

@@ -5,7 +5,7 @@
 //! Nothing here stops the thread: when the limit allows no more, [`Exhausted`] is returned and nothing was allocated.
 //!
 //! Which memory comes first depends on the cycle that comes next. Before a full one holes are filled first, since it leaves them as they are. Before a sticky one,
-//! which traces again whatever lies on written pages, blocks without objects come first, so that old objects and new ones stay on pages of their own.
+//! which traces again whatever lies on written pages, blocks with few objects or none come first, so that old objects and new ones stay on pages of their own.
 //!
 //! A hole of a tracked block may lie in an armed page, where plain allocation would fault. Outside a cycle a recyclable block is disarmed when
 //! taken, which makes its pages count as written at the next arming, as they will be. While a cycle marks, only tracked blocks without objects are taken.
@@ -23,7 +23,7 @@ use super::sampling::Points;
 use super::sweep::{self, sweep_block};
 use super::{Exhausted, Heap};
 use crate::barrier::Barrier;
-use crate::layout::{BLOCK, GRANULE, GRANULES_PER_BLOCK, LARGE_THRESHOLD, round_up};
+use crate::layout::{BLOCK, GRANULE, LARGE_THRESHOLD, round_up};
 use crate::model::Space;
 
 /// Blocks taken at once when the heap is roomy: 512 KB.
@@ -47,7 +47,7 @@ pub struct Local {
     batch: Batch,
     /// Bytes of holes, overflow blocks and large objects taken, less what is left of the current ones.
     taken: u64,
-    /// Bytes of memory without objects taken: blocks and large objects.
+    /// Bytes of the memory taken that gets scarce: blocks without objects and large objects, and blocks with holes where others were preferred.
     fresh: u64,
     /// Where samples are taken, if they are.
     points: Option<Points>,
@@ -88,7 +88,7 @@ impl Local {
         self.taken
     }
 
-    /// Bytes of memory without objects taken so far.
+    /// Bytes taken so far of what the pacer watches: memory without objects, and holes where such was preferred and there was none.
     pub fn fresh(&self) -> u64 {
         self.fresh
     }
@@ -239,9 +239,7 @@ impl Local {
     /// Retires the current block and takes another: one without objects, as one hole, or one with holes of which none is open yet.
     fn next_block(&mut self, heap: &Heap, barrier: &dyn Barrier) -> bool {
         self.retire_current(heap);
-        let holes = self.space == Space::Leaf
-            || !heap.marking() && !(heap.prefers_fresh() && self.batch_of_free_blocks(heap, barrier, BATCH_BLOCKS));
-        if holes && let Some(block) = self.take_block_with_holes(heap, barrier) {
+        if let Some(block) = self.next_with_holes(heap, barrier) {
             self.block_end = block + BLOCK;
             self.cursor = block;
             self.limit = block;
@@ -255,10 +253,30 @@ impl Local {
         true
     }
 
-    /// A block with objects, and its holes in `holes`.
-    fn take_block_with_holes(&mut self, heap: &Heap, barrier: &dyn Barrier) -> Option<usize> {
+    /// A block with objects, if it is the turn of one.
+    fn next_with_holes(&mut self, heap: &Heap, barrier: &dyn Barrier) -> Option<usize> {
+        if self.space == Space::Leaf {
+            return self.take_block_with_holes(heap, barrier, false);
+        }
+        if heap.marking() {
+            return None;
+        }
+        if !heap.prefers_fresh() {
+            return self.take_block_with_holes(heap, barrier, false);
+        }
+        let roomy = self.take_block_with_holes(heap, barrier, true);
+        if roomy.is_some() || self.batch_of_free_blocks(heap, barrier, BATCH_BLOCKS) {
+            return roomy;
+        }
+        // There is nothing better, and it is high time for a cycle.
+        self.fresh += BLOCK as u64;
+        self.take_block_with_holes(heap, barrier, false)
+    }
+
+    /// A block with objects, and its holes in `holes`; with `only_roomy` one with few.
+    fn take_block_with_holes(&mut self, heap: &Heap, barrier: &dyn Barrier, only_roomy: bool) -> Option<usize> {
         let space = &heap.regions(self.space).blocks;
-        let index = space.take_recyclable().inspect(|index| {
+        let index = space.take_with_holes(only_roomy).inspect(|index| {
             self.holes = sweep::holes(&heap.metadata, space.address(*index));
         });
         let index = index.or_else(|| {
@@ -267,7 +285,7 @@ impl Local {
             for _ in 0..LAZY_SWEEPS {
                 let Some(index) = space.take_unswept() else { break };
                 let swept = sweep_block(heap, space.address(index));
-                if kept.is_none() && swept.free >= GRANULES_PER_BLOCK / 8 {
+                if kept.is_none() && swept.free >= sweep::least_free(only_roomy) {
                     space.swept_and_kept();
                     self.holes = swept.holes;
                     kept = Some(index);

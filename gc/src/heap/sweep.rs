@@ -11,6 +11,8 @@ use crate::layout::{GRANULE, GRANULES_PER_BLOCK};
 
 /// A block is worth allocating in again when at least this many granules are free: an eighth.
 const WORTH_RECYCLING: usize = GRANULES_PER_BLOCK / 8;
+/// And when this many are, it is nearly as good as free: three quarters.
+const ROOMY: usize = GRANULES_PER_BLOCK / 4 * 3;
 
 /// What is left of a block that was swept.
 pub struct Swept {
@@ -184,10 +186,16 @@ pub fn sweep_one(heap: &Heap, space: &BlockSpace) -> bool {
     true
 }
 
+/// How many granules of a block with holes, or of a roomy one, are free at least.
+pub fn least_free(roomy: bool) -> usize {
+    if roomy { ROOMY } else { WORTH_RECYCLING }
+}
+
 /// Where a block with `free` free granules belongs.
 pub fn classify(free: usize) -> BlockState {
     match free {
         GRANULES_PER_BLOCK => BlockState::Free,
+        ROOMY.. => BlockState::Roomy,
         WORTH_RECYCLING.. => BlockState::Recyclable,
         _ => BlockState::Full,
     }

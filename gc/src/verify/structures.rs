@@ -84,6 +84,7 @@ impl Check<'_> {
         let of_state = [
             (BlockState::Free, lists.free),
             (BlockState::Recyclable, lists.recyclable),
+            (BlockState::Roomy, lists.roomy),
             (BlockState::Untouched, lists.released),
         ];
         for (state, list) in of_state {
@@ -175,8 +176,7 @@ impl Check<'_> {
     /// Memory without objects, which nobody may have written since it was swept. What a mutator owns is zero or in use; what is untouched is not
     /// there.
     fn unused(&mut self, range: Range<usize>, state: BlockState) {
-        if self.heap.poisoned()
-            && matches!(state, BlockState::Free | BlockState::Recyclable | BlockState::Full | BlockState::Filled)
+        if self.heap.poisoned() && (state == BlockState::Free || state.holds_objects() && state != BlockState::Unswept)
         {
             // SAFETY: committed memory of the heap, read while mutators are stopped.
             if let Some(addr) = unsafe { poison::first_changed(&range) } {

@@ -61,7 +61,7 @@ impl Blocks {
     }
 
     fn take_recyclable(&self) -> Option<usize> {
-        let index = self.space.take_recyclable()?;
+        let index = self.space.take_with_holes(false)?;
         self.use_block(index);
         Some(index)
     }
