@@ -131,6 +131,8 @@ pub struct Control {
     changed: Condvar,
     /// A mutator waits for memory: no more rounds than necessary.
     pub hurry: AtomicBool,
+    /// Mutators that wait for a cycle. A count that orders nothing.
+    waiting: std::sync::atomic::AtomicUsize,
 }
 
 /// A cycle that somebody asked for.
@@ -160,14 +162,26 @@ pub struct ControlState {
 }
 
 impl Control {
-    /// Waits for the cycle that runs now or is about to, if there is one.
-    pub fn wait_for_running(&self) {
-        let mut state = self.state.lock();
-        self.hurry.store(true, Ordering::Relaxed);
-        let target = state.completed + u64::from(state.running || state.requested.is_some());
-        while state.completed < target {
+    /// Mutators that wait for a cycle now, and leave their processors to it.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Waits until `completed` cycles have ended.
+    fn wait_until(&self, mut state: meeting::MutexGuard<'_, ControlState>, completed: u64) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        while state.completed < completed {
             self.changed.wait(&mut state);
         }
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Waits for the cycle that runs now or is about to, if there is one.
+    pub fn wait_for_running(&self) {
+        let state = self.state.lock();
+        self.hurry.store(true, Ordering::Relaxed);
+        let target = state.completed + u64::from(state.running || state.requested.is_some());
+        self.wait_until(state, target);
     }
 
     /// Requests a cycle and waits for one that started after this call.
@@ -178,9 +192,7 @@ impl Control {
         state.requested_at.get_or_insert_with(Instant::now);
         state.stop_the_world |= stop_the_world;
         self.changed.notify_all();
-        while state.completed < target {
-            self.changed.wait(&mut state);
-        }
+        self.wait_until(state, target);
     }
 
     /// For the collector thread: the next request, or `None` at the end. Marks a cycle as running.
@@ -286,7 +298,7 @@ impl Shared {
         };
         let trace = config.trace().map(open).transpose()?.map(Arc::new);
         let listeners = trace.iter().map(|trace| trace.clone() as Arc<dyn EventListener>).collect();
-        let team = Team::new(config.markers(), name, kernel).map_err(HeapError::Thread)?;
+        let team = Team::new(config.markers() + config.assists(), name, kernel).map_err(HeapError::Thread)?;
         Ok(Shared {
             team: Mutex::new(team),
             barrier: cycle::defect::wrap(barrier, defect),
@@ -506,7 +518,7 @@ impl Collector {
     pub(crate) fn restart_threads(&self) -> std::io::Result<()> {
         let shared = &self.0.shared;
         let kernel = shared.heap.mapping.kernel();
-        let team = Team::new(shared.config.markers(), shared.config.name(), kernel)?;
+        let team = Team::new(shared.config.markers() + shared.config.assists(), shared.config.name(), kernel)?;
         // Not dropped: that would wait for threads that are not there.
         std::mem::forget(std::mem::replace(&mut *shared.team.lock(), team));
         shared.process.store(std::process::id(), Ordering::Relaxed);

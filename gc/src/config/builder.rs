@@ -42,6 +42,12 @@ impl ConfigBuilder {
         self
     }
 
+    /// Sets the number of threads that mark too while mutators wait.
+    pub fn assists(mut self, threads: usize) -> Self {
+        self.config.assists = threads;
+        self
+    }
+
     /// Sets the number of threads that mark.
     pub fn markers(mut self, threads: usize) -> Self {
         self.config.markers = threads;

@@ -24,7 +24,7 @@ pub struct Key {
 }
 
 /// Every key of the text form, in the order in which it is printed.
-pub static KEYS: [Key; 16] = [
+pub static KEYS: [Key; 17] = [
     Key {
         name: "mechanism",
         allowed: "auto|async|sync|sigbus|mprotect|cards|stop|none",
@@ -72,6 +72,14 @@ pub static KEYS: [Key; 16] = [
         bare: false,
         set: |c, v| whole(v).and_then(|n| usize::try_from(n).ok()).map(|n| c.markers = n),
         show: |c| c.markers.to_string(),
+    },
+    Key {
+        name: "assists",
+        allowed: "N (0 to 64)",
+        doc: "threads that mark too while as many mutators wait for memory, or are stopped for a whole cycle; by default the other processors",
+        bare: false,
+        set: |c, v| whole(v).and_then(|n| usize::try_from(n).ok()).map(|n| c.assists = n),
+        show: |c| c.assists.to_string(),
     },
     Key {
         name: "rounds",

@@ -48,6 +48,8 @@ use sizes::MIB;
 
 /// How many threads may mark; also the range of `markers`.
 const MARKERS: RangeInclusive<usize> = 1..=64;
+/// How many may help them; also the range of `assists`.
+const ASSISTS: RangeInclusive<usize> = 0..=64;
 /// The range of `rounds`. Zero goes from marking straight to the pause.
 const ROUNDS: RangeInclusive<u32> = 0..=100;
 /// The range of `limit`, in bytes: below it not even one block for each of a handful of threads is left.
@@ -79,6 +81,7 @@ pub struct Config {
     heap: Option<u64>,
     growth: f64,
     markers: usize,
+    assists: usize,
     rounds: u32,
     sticky: Sticky,
     log: Log,
@@ -94,13 +97,15 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let markers = (processors / 2).clamp(*MARKERS.start(), *MARKERS.end());
         Self {
             mechanism: Mechanism::Auto,
             backing: Backing::Anon,
             limit: None,
             heap: None,
             growth: 2.0,
-            markers: (processors / 2).clamp(*MARKERS.start(), *MARKERS.end()),
+            markers,
+            assists: (processors - markers).min(*ASSISTS.end()),
             rounds: 16,
             sticky: Sticky::Auto,
             log: Log::Off,
@@ -244,6 +249,11 @@ impl Config {
         self.markers
     }
 
+    /// The number of threads that mark too while mutators wait, 0 to 64.
+    pub fn assists(&self) -> usize {
+        self.assists
+    }
+
     /// The number of concurrent rounds after which mutators are stopped at the latest, 0 to 100.
     pub fn rounds(&self) -> u32 {
         self.rounds
@@ -309,6 +319,7 @@ impl Config {
             ("limit", self.limit.is_none_or(|limit| LIMITS.contains(&limit))),
             ("growth", self.growth.is_finite() && self.growth >= MIN_GROWTH),
             ("markers", MARKERS.contains(&self.markers)),
+            ("assists", ASSISTS.contains(&self.assists)),
             ("rounds", ROUNDS.contains(&self.rounds)),
             ("trace", self.trace.as_ref().is_none_or(file_is_plain)),
             ("zeal", !matches!(self.zeal, Zeal::Alloc(0) | Zeal::Safepoint(0))),

@@ -105,10 +105,10 @@ fn what_is_printed_parses_back() {
 
 #[test]
 fn the_canonical_text_names_every_key_once() {
-    let config = Config::parse("markers=2,limit=1536M,zeal=safepoint:7,summary").unwrap();
+    let config = Config::parse("markers=2,assists=0,limit=1536M,zeal=safepoint:7,summary").unwrap();
     assert_eq!(
         config.to_string(),
-        "mechanism=auto,backing=anon,limit=1536M,heap=auto,growth=2.0,markers=2,rounds=16,sticky=auto,log=off,summary=true,\
+        "mechanism=auto,backing=anon,limit=1536M,heap=auto,growth=2.0,markers=2,assists=0,rounds=16,sticky=auto,log=off,summary=true,\
          trace=off,verify=off,zeal=safepoint:7,oracle=false,poison=false,name=heap"
     );
 }

@@ -320,7 +320,6 @@ impl<'s> Cycle<'s> {
         self.marking = Some(Marking {
             heap: &self.shared.heap,
             model: &*self.shared.model,
-            workers: self.shared.team().workers(),
             stack_bound: self.shared.stack_bound,
             overflow: parking_lot::Mutex::default(),
             objects: AtomicU64::new(0),
@@ -414,7 +413,13 @@ impl<'s> Cycle<'s> {
 
     fn drain(&self, items: Vec<usize>, edges: &[usize]) {
         if let Some(marking) = &self.marking {
-            self.shared.team().drain(marking, items, edges);
+            let team = self.shared.team();
+            // Where nobody runs, or somebody waits, processors are idle.
+            let workers = match self.report.kind {
+                CycleKind::StopTheWorld => team.workers(),
+                _ => self.shared.config.markers() + self.shared.control.waiting(),
+            };
+            team.drain(marking, items, edges, workers);
         }
     }
 }

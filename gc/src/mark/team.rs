@@ -2,7 +2,8 @@
 //!
 //! Each worker has a private stack (in its [`Tracer`]) and a deque of *packets*, each some hundred items, from which the others steal.
 //! A worker whose private stack is long while somebody is idle moves the older half into a packet. The caller of [`Team::drain`] is worker 0; the
-//! others are threads that sleep between drains.
+//! others are threads that sleep between drains. Not all of them are called to each: while the program runs, processors are its own, but a mutator that
+//! waits for memory needs none.
 //!
 //! **Termination.** `active` counts the workers that have, or are looking to take, work. Only an active worker makes packets, and it empties its own
 //! stack and deque before it goes idle; so when `active` is zero every deque is empty and stays so. An idle worker that sees a
@@ -38,6 +39,7 @@ type Packet = Vec<usize>;
 struct Shared {
     injector: Injector<Packet>,
     stealers: Vec<Stealer<Packet>>,
+    /// Workers that have work or look for some.
     active: AtomicUsize,
     job: Mutex<Job>,
     start: Condvar,
@@ -50,6 +52,8 @@ struct Job {
     generation: u64,
     /// Address of the `Marking` that is lent.
     marking: usize,
+    /// Workers that are called to this drain: the caller, and the helpers with numbers below this.
+    called: usize,
     /// Helpers that have not finished this drain.
     running: usize,
     /// Helpers that wait for the next.
@@ -104,9 +108,10 @@ impl Team {
         }
     }
 
-    /// Marks from `items` (encoded [`Item`]s) on and from `edges` (plain references) until nothing is left.
-    pub fn drain(&self, marking: &Marking<'_>, items: Vec<usize>, edges: &[usize]) {
-        self.drain_once(marking, items, edges);
+    /// Marks from `items` (encoded [`Item`]s) on and from `edges` (plain references) until nothing is left, with so many workers, if there are that many.
+    pub fn drain(&self, marking: &Marking<'_>, items: Vec<usize>, edges: &[usize], workers: usize) {
+        let workers = workers.clamp(1, self.workers());
+        self.drain_once(marking, items, edges, workers);
         loop {
             let mut pages = std::mem::take(&mut *marking.overflow.lock());
             if pages.is_empty() {
@@ -115,14 +120,14 @@ impl Team {
             pages.sort_unstable();
             pages.dedup();
             let items = pages.into_iter().map(|page| Item::Page(page).encode()).collect();
-            self.drain_once(marking, items, &[]);
+            self.drain_once(marking, items, &[], workers);
         }
     }
 
-    fn drain_once(&self, marking: &Marking<'_>, mut items: Vec<usize>, edges: &[usize]) {
+    fn drain_once(&self, marking: &Marking<'_>, mut items: Vec<usize>, edges: &[usize], workers: usize) {
         let own = self.own.lock();
-        if self.helpers.is_empty() {
-            let mut tracer = Tracer::marking(marking);
+        if workers == 1 {
+            let mut tracer = Tracer::marking(marking, true);
             tracer.stack = items;
             edges.iter().for_each(|edge| tracer.edge(*edge));
             while tracer.step() {}
@@ -136,15 +141,16 @@ impl Team {
             let mut job = self.shared.job.lock();
             job.generation += 1;
             job.marking = marking as *const Marking<'_> as usize;
-            job.running = self.helpers.len();
-            self.shared.active.store(self.helpers.len() + 1, Ordering::SeqCst);
+            job.called = workers;
+            job.running = workers - 1;
+            self.shared.active.store(workers, Ordering::SeqCst);
             self.shared.start.notify_all();
         }
         let finish = WaitForHelpers(&self.shared);
-        let mut tracer = Tracer::marking(marking);
+        let mut tracer = Tracer::marking(marking, false);
         tracer.stack = items;
         edges.iter().for_each(|edge| tracer.edge(*edge));
-        work(&self.shared, &own, &mut tracer);
+        work(&self.shared, &own, &mut tracer, workers);
         tracer.finish();
         drop(finish);
     }
@@ -190,11 +196,13 @@ fn helper(shared: &Shared, deque: &Worker<Packet>, number: usize) {
     let _abort = AbortOnUnwind;
     let mut seen = 0;
     loop {
-        let address = {
+        let (address, workers) = {
             let mut job = shared.job.lock();
             job.waiting += 1;
             shared.done.notify_all();
-            while job.generation == seen && !job.shutdown {
+            // One that slept through a drain it was called to would be waited for, so who is not in time was not called.
+            while (job.generation == seen || number >= job.called) && !job.shutdown {
+                seen = job.generation;
                 shared.start.wait(&mut job);
             }
             job.waiting -= 1;
@@ -202,14 +210,14 @@ fn helper(shared: &Shared, deque: &Worker<Packet>, number: usize) {
                 return;
             }
             seen = job.generation;
-            job.marking
+            (job.marking, job.called)
         };
         let leave = Leave(shared);
         // SAFETY: `drain_once` lends the marking until every helper dropped its `Leave`.
         let marking = unsafe { &*(address as *const Marking<'_>) };
         let since = marking.watch.map(|_| Instant::now());
-        let mut tracer = Tracer::marking(marking);
-        work(shared, deque, &mut tracer);
+        let mut tracer = Tracer::marking(marking, false);
+        work(shared, deque, &mut tracer, workers);
         tracer.finish();
         drop(tracer);
         if let (Some(watch), Some(since)) = (marking.watch, since) {
@@ -219,14 +227,14 @@ fn helper(shared: &Shared, deque: &Worker<Packet>, number: usize) {
     }
 }
 
-fn work(shared: &Shared, deque: &Worker<Packet>, tracer: &mut Tracer<'_>) {
+fn work(shared: &Shared, deque: &Worker<Packet>, tracer: &mut Tracer<'_>, workers: usize) {
     loop {
         let mut steps = 0;
         while tracer.step() {
             steps += 1;
             if steps % SHARE_INTERVAL == 0
                 && tracer.stack.len() >= WORTH_SHARING
-                && shared.active.load(Ordering::Relaxed) < shared.stealers.len()
+                && shared.active.load(Ordering::Relaxed) < workers
             {
                 // The older half: those items lead to the larger parts of the graph.
                 let rest = tracer.stack.split_off(tracer.stack.len() / 2);

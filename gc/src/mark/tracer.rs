@@ -34,8 +34,6 @@ pub struct Marking<'h> {
     pub heap: &'h Heap,
     /// How objects are traced.
     pub model: &'h dyn ObjectModel,
-    /// How many workers mark; one alone needs no atomic exchange.
-    pub workers: usize,
     /// Entries a worker's stack may hold.
     pub stack_bound: usize,
     /// Pages with marked objects that were not pushed.
@@ -66,6 +64,8 @@ pub struct Tracer<'a> {
     at: usize,
     /// False: references are only collected on the stack, nothing is marked.
     marking: bool,
+    /// No other worker marks, so that no atomic exchange is needed.
+    alone: bool,
     colour: u8,
     /// Mark stack, in encoded [`Item`]s; or, when collecting, the plain addresses.
     pub(crate) stack: Vec<usize>,
@@ -79,8 +79,9 @@ pub struct Tracer<'a> {
 
 impl<'a> Tracer<'a> {
     /// A tracer that marks.
-    pub(crate) fn marking(shared: &'a Marking<'a>) -> Tracer<'a> {
+    pub(crate) fn marking(shared: &'a Marking<'a>, alone: bool) -> Tracer<'a> {
         let mut tracer = Tracer::collecting(shared.heap);
+        tracer.alone = alone;
         tracer.marking = true;
         tracer.colour = shared.heap.colour();
         tracer.shared = Some(shared);
@@ -103,6 +104,7 @@ impl<'a> Tracer<'a> {
             ring: [0; RING],
             at: 0,
             marking: false,
+            alone: false,
             colour: 0,
             stack: Vec::new(),
             shared: None,
@@ -164,7 +166,7 @@ impl<'a> Tracer<'a> {
         let granules = if addr < heap.tracked.border { heap.metadata.granules(addr) } else { 0 };
         // Release: a worker that rescans the page and sees the colour sees what this one acquired.
         let marked = byte & !MARK_MASK | self.colour;
-        if shared.workers == 1 {
+        if self.alone {
             slot.store(marked, Ordering::Release);
         } else if slot.compare_exchange(byte, marked, Ordering::Release, Ordering::Relaxed).is_err() {
             // Only another marker changes the start byte of a published object: it has the object now.

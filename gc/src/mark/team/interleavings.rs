@@ -39,7 +39,6 @@ fn mark_together(drains: usize, preemptions: usize) {
             let marking = Marking {
                 heap: &heap,
                 model: &model,
-                workers: 2,
                 stack_bound: usize::MAX,
                 overflow: Default::default(),
                 objects: AtomicU64::new(0),
@@ -48,7 +47,7 @@ fn mark_together(drains: usize, preemptions: usize) {
                 watch: None,
                 dangling: AtomicU64::new(0),
             };
-            team.drain(&marking, Vec::new(), &objects[..1]);
+            team.drain(&marking, Vec::new(), &objects[..1], 2);
             assert!(objects.iter().all(|object| is_marked(&heap, *object)), "not everything is marked");
             assert_eq!(marking.objects.load(Ordering::Relaxed), objects.len() as u64);
             assert!(team.shared.injector.is_empty() && team.shared.stealers.iter().all(Stealer::is_empty));
