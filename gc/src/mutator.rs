@@ -251,10 +251,10 @@ impl Mutator {
         let again = if exhausted.is_some() { self.failures.get() } else { 0 };
         self.failures.set(again + 1);
         let alone = shared.rendezvous.count() <= 1;
-        let patience = if alone { 3 } else { LOST_RACES };
+        let patience = if alone { 4 } else { LOST_RACES };
         if bytes <= limit && again < patience {
-            // One that has started since is as good as one that is asked for, and no holes are handed out until it ends.
-            if again == 0 || shared.heap.marking() {
+            // The second time too, if a cycle has started since: no holes are handed out until it ends.
+            if again == 0 || again == 1 && shared.heap.marking() {
                 self.wait_for_running_cycle();
                 fits = has_room(self.shared());
             }

@@ -396,10 +396,10 @@ mod tests {
             (0..blocks * BLOCK / SIZE).map(|_| alloc(&mut local, &heap, &*barrier).unwrap()).collect();
         assert_eq!(alloc(&mut local, &heap, &*barrier), Err(Exhausted));
         local.retire(&heap);
-        heap.start_marking();
+        heap.start_marking(false);
         heap.take_written_and_arm(&*barrier, &mut |_| {}).unwrap();
         objects.iter().step_by(2).for_each(|object| mark(&heap, *object));
-        heap.end_marking();
+        heap.end_marking(false);
         heap.finish_sweeping();
         Some((heap, barrier, objects))
     }
@@ -428,21 +428,21 @@ mod tests {
     fn leaf_holes_are_filled_while_a_cycle_marks_and_tracked_ones_are_not() {
         let (heap, barrier, _) = half_alive(Mechanism::Stop, Backing::Anon, Space::Tracked, 1).unwrap();
         let mut local = Local::new(Space::Tracked);
-        heap.start_marking();
+        heap.start_marking(false);
         assert_eq!(alloc(&mut local, &heap, &*barrier), Err(Exhausted));
-        heap.end_marking();
+        heap.end_marking(false);
         alloc(&mut local, &heap, &*barrier).unwrap();
 
         let (heap, barrier, old) = half_alive(Mechanism::Stop, Backing::Anon, Space::Leaf, 1).unwrap();
         let mut local = Local::new(Space::Leaf);
-        heap.start_marking();
+        heap.start_marking(false);
         mark(&heap, old[0]);
         let new: Vec<usize> = std::iter::from_fn(|| alloc(&mut local, &heap, &*barrier).ok()).collect();
         let dead: Vec<usize> = old.iter().skip(1).step_by(2).copied().collect();
         assert_eq!(new, dead, "each in the place of a dead one");
         [old[2], new[5]].into_iter().for_each(|object| mark(&heap, object));
         local.retire(&heap);
-        heap.end_marking();
+        heap.end_marking(false);
         heap.finish_sweeping();
         let lives = |object: &usize| heap.object_at(*object) == Some(*object..object + SIZE);
         let living: BTreeSet<usize> = old.iter().copied().filter(lives).collect();
