@@ -61,7 +61,8 @@ fn each_mechanism_on_each_backing_is_measured_against_the_bare_calls_or_has_a_re
                     .for_each(|key| spread_is_ordered(&row[key]));
                 let median = |key: &str| row[key]["median"].as_f64().expect("a number");
                 let ratio = row["ratio"].as_f64().expect("a number");
-                assert!((ratio * median("bare_ns") / median("ours_ns") - 1.0).abs() < 0.1, "{row}");
+                // It is rounded, and on a busy machine may be very small.
+                assert!((ratio - median("ours_ns") / median("bare_ns")).abs() < 0.001 + ratio / 10.0, "{row}");
             }
         }
         let controls = list(&result, "controls").iter().filter(|control| control["backing"] == backing);
