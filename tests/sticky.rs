@@ -59,7 +59,8 @@ impl Ends {
 }
 
 fn heap(keys: &str, defect: Option<Defect>) -> (Heap, Arc<Ends>) {
-    let config = Config::parse(&format!("limit=256M,heap=16M,{keys}")).expect("the keys are valid");
+    let size = if keys.contains("heap=") { "" } else { "heap=16M," };
+    let config = Config::parse(&format!("limit=256M,{size}{keys}")).expect("the keys are valid");
     let heap = match defect {
         None => Heap::new(&config),
         Some(defect) => Heap::with_defect(&config, defect),
@@ -205,7 +206,8 @@ fn a_report_that_is_dropped_between_two_cycles_is_caught_by_the_oracle() {
 #[test]
 fn what_dies_young_is_freed_and_what_dies_old_stays_until_a_full_cycle() {
     let _watchdog = Watchdog::start(Duration::from_secs(300));
-    let (heap, ends) = heap("mechanism=async,sticky=always", None);
+    // So much room that no full cycle comes in between.
+    let (heap, ends) = heap("heap=64M,mechanism=async,sticky=always", None);
     let mut m = heap.attach();
     let array = old(&mut m);
     let bytes = (OLD * size_of::<Node>()) as u64;
@@ -274,6 +276,54 @@ fn off_means_none_and_so_do_mechanisms_that_see_no_writes() {
         let summary = heap.summary();
         assert!(summary.cycles_sticky == 0 && ends.sticky() == 0 && summary.cycles >= 2, "{keys}: {summary:?}");
     }
+}
+
+/// Cycles while a fragmented heap, which every second of many objects keeps, is filled many times over.
+fn cycles_of_a_fragmented_heap(keys: &str) -> u64 {
+    let config = Config::parse(&format!("limit=16M,heap=16M,{keys}")).expect("the keys are valid");
+    let heap = Heap::new(&config).expect("works on this machine");
+    let mut m = heap.attach();
+    let array = m.root(Some(m.alloc_array::<Node>(OLD).expect("it fits")));
+    for index in 0..OLD {
+        let fresh = m.alloc(node(index as u64)).expect("it fits");
+        store(&m, &array.get(&m).expect("rooted").value()[index], Some(fresh));
+        m.alloc(node(0)).expect("it fits");
+    }
+    m.collect();
+    let before = heap.summary().cycles;
+    for number in 0..3_000_000 {
+        if m.alloc(node(number)).is_err() {
+            m.reclaim(size_of::<Node>()).expect("half lives");
+        }
+        if number % 512 == 0 {
+            m.poll();
+        }
+    }
+    heap.summary().cycles - before
+}
+
+#[test]
+fn where_there_are_no_sticky_cycles_holes_are_filled_before_the_next() {
+    let _watchdog = Watchdog::start(Duration::from_secs(300));
+    let off = cycles_of_a_fragmented_heap("mechanism=stop,sticky=off");
+    let auto = cycles_of_a_fragmented_heap("mechanism=stop");
+    assert!(off > 5 && auto <= off + 1, "{off} cycles, and {auto} where sticky ones were thought to come");
+}
+
+#[test]
+fn a_lower_limit_has_old_garbage_freed() {
+    let _watchdog = Watchdog::start(Duration::from_secs(300));
+    let (heap, ends) = heap("mechanism=async,sticky=always", None);
+    let mut m = heap.attach();
+    let array = old(&mut m);
+    array.set(None);
+    assert!(until_sticky(&mut m, &ends));
+    let full = ends.full.load(Ordering::Relaxed);
+    heap.raw().set_limit(4 << 20).expect("a limit the heap can have");
+    while ends.full.load(Ordering::Relaxed) == full {
+        m.poll();
+    }
+    assert!(heap.summary().live_bytes_last < 1 << 20, "{:?}", heap.summary());
 }
 
 #[test]

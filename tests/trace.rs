@@ -121,7 +121,8 @@ fn agrees(keys: &str, file: &Path) -> (pagemark::telemetry::Summary, Vec<Value>)
     let count = |phase: &str, name: &str| timeline::named(&events, phase, name).len() as u64;
     let concurrent = summary.cycles - summary.cycles_stw;
     assert!(summary.cycles >= 1, "{keys}: no cycle to trace");
-    assert_eq!(count("B", "cycle"), concurrent, "{keys}");
+    assert_eq!(count("B", "cycle") + count("B", "cycle, sticky"), concurrent, "{keys}");
+    assert_eq!(count("B", "cycle, sticky"), summary.cycles_sticky, "{keys}");
     assert_eq!(count("B", "cycle, stop-the-world"), summary.cycles_stw, "{keys}");
     assert_eq!(count("B", "pause"), summary.pause_us.count, "{keys}");
     assert_eq!(count("X", "sweep"), summary.cycles, "{keys}");

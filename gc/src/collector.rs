@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
+use crate::barrier::registration::may_misread_swapped_pages;
 use crate::barrier::{self, Barrier, Mechanism, cards::CardTable};
-use crate::config::{Config, Log, Zeal};
+use crate::config::{Config, Log, Sticky, Zeal};
 use crate::cycle;
 use crate::cycle::defect::Defect;
 use crate::cycle::pacer::Pacer;
@@ -210,6 +211,10 @@ impl Control {
                 state.running = true;
                 state.busy = true;
                 let at = state.requested_at.take().unwrap_or_else(Instant::now);
+                if reason == Reason::OutOfMemory {
+                    // The cycle before has ended the haste that was asked of it.
+                    self.hurry.store(true, Ordering::Relaxed);
+                }
                 return Some(Request { reason, stop_the_world: std::mem::take(&mut state.stop_the_world), at });
             }
             self.changed.wait(&mut state);
@@ -298,7 +303,10 @@ impl Shared {
         };
         let trace = config.trace().map(open).transpose()?.map(Arc::new);
         let listeners = trace.iter().map(|trace| trace.clone() as Arc<dyn EventListener>).collect();
-        let team = Team::new(config.markers() + config.assists(), name, kernel).map_err(HeapError::Thread)?;
+        let team = Team::new(config.markers(), config.assists(), name, kernel).map_err(HeapError::Thread)?;
+        // A sticky cycle lives by what was written since the last one. A full one reads each page that lives, also those that are swapped out.
+        let forgets = mechanism == Mechanism::Async && may_misread_swapped_pages(&kernel.release());
+        let sticky = if barrier.sees_writes() && !forgets { config.sticky() } else { Sticky::Off };
         Ok(Shared {
             team: Mutex::new(team),
             barrier: cycle::defect::wrap(barrier, defect),
@@ -307,7 +315,7 @@ impl Shared {
             model: Box::new(model),
             config: config.clone(),
             rendezvous: Rendezvous::new(name),
-            pacer: Pacer::new(config.growth(), config.heap().min(limit), limit, config.sticky()),
+            pacer: Pacer::new(config.growth(), config.heap().min(limit), limit, sticky),
             stats: Stats::new(name, mechanism, config.backing()),
             rest: Rest::default(),
             control: Control::default(),
@@ -518,7 +526,9 @@ impl Collector {
     pub(crate) fn restart_threads(&self) -> std::io::Result<()> {
         let shared = &self.0.shared;
         let kernel = shared.heap.mapping.kernel();
-        let team = Team::new(shared.config.markers() + shared.config.assists(), shared.config.name(), kernel)?;
+        let team = Team::new(shared.config.markers(), shared.config.assists(), shared.config.name(), kernel)?;
+        // Who waited for a cycle in the parent is not here.
+        shared.control.waiting.store(0, Ordering::Relaxed);
         // Not dropped: that would wait for threads that are not there.
         std::mem::forget(std::mem::replace(&mut *shared.team.lock(), team));
         shared.process.store(std::process::id(), Ordering::Relaxed);
@@ -608,7 +618,10 @@ impl Collector {
         shared.heap.footprint.set_limit(bytes);
         shared.pacer.set_limit(bytes as u64);
         if shared.heap.footprint.committed() > bytes {
-            shared.request(Reason::LimitReached, false);
+            // A full one, which also forgets what cycles used to need.
+            if shared.collects() {
+                shared.request(Reason::Explicit, false);
+            }
         }
         Ok(())
     }

@@ -42,7 +42,7 @@ mod mprotect;
 mod none;
 mod patience;
 mod protector;
-mod registration;
+pub(crate) mod registration;
 mod sigbus;
 mod signals;
 mod stop;

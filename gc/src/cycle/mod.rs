@@ -72,7 +72,7 @@ pub fn run(shared: &Shared) {
         let kind = match request.reason {
             _ if stop_the_world => CycleKind::StopTheWorld,
             Reason::Trigger | Reason::LimitReached | Reason::Zeal if shared.pacer.sticky_is_next() => CycleKind::Sticky,
-            // Who asks for a collection, or has no memory left, wants to be rid of everything that is dead.
+            // Who asks for a collection, or found no memory after the last one, wants to be rid of everything that is dead.
             _ => CycleKind::Concurrent,
         };
         let begun = (Instant::now(), shared.pacer.total());
@@ -82,6 +82,7 @@ pub fn run(shared: &Shared) {
             kind,
             live: report.live_bytes,
             survived: report.young_bytes,
+            exhausted: request.reason == Reason::LimitReached,
             length: report.phases.total(),
             allocated_during: report.allocated_during,
             concurrent,

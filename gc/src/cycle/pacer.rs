@@ -45,6 +45,8 @@ pub struct Lesson {
     pub live: u64,
     /// Bytes that it marked for the first time: what survived of what was allocated since the cycle before.
     pub survived: u64,
+    /// Whether memory had run out when it was asked for.
+    pub exhausted: bool,
     /// How long it took by itself.
     pub length: Duration,
     /// Bytes allocated while it ran.
@@ -206,7 +208,17 @@ mod tests {
     fn lesson(live: u64, allocated_before: u64, allocated_during: u64) -> Lesson {
         let (concurrent, before) = (Duration::from_millis(10), Duration::from_millis(50));
         let (kind, survived, length) = (CycleKind::Concurrent, 1 << 20, concurrent);
-        Lesson { kind, live, survived, length, allocated_during, concurrent, allocated_before, before }
+        Lesson {
+            kind,
+            live,
+            survived,
+            exhausted: false,
+            length,
+            allocated_during,
+            concurrent,
+            allocated_before,
+            before,
+        }
     }
 
     /// What is in use when a cycle starts, in a heap that has `used` bytes in use after the last one and no holes.

@@ -14,7 +14,8 @@
 //! in the other blocks every object was marked before it.
 //!
 //! A state is changed by the thread that the present state makes responsible: the owner for Owned, whoever
-//! took it from a list (under the lock) for Free and Recyclable, whoever won the exchange for Unswept, the cycle in its pause for Filled and Full.
+//! took it from a list (under the lock) for Free and Recyclable, whoever won the exchange for Unswept, the cycle in its pause for all
+//! that hold objects and have no owner.
 
 use std::ops::Range;
 
@@ -334,12 +335,14 @@ impl BlockSpace {
     /// The same for block `index`, which has an owner, and for the blocks beside it that have holes and will be taken for them soon: to disarm them
     /// all takes one system call, and little longer. The range is empty if block `index` is not armed.
     ///
-    /// The neighbours belong to nobody, or to somebody who takes them just now. That their pages count as written is what will be at the next arming
+    /// With `only_roomy` none but roomy neighbours, if only such are taken now. The neighbours belong to nobody, or to somebody who takes them just now. That their pages count as written is what will be at the next arming
     /// in any case; who takes one before it is disarmed takes the faults.
-    pub fn forget_armed_near(&self, index: usize) -> Range<usize> {
+    pub fn forget_armed_near(&self, index: usize, only_roomy: bool) -> Range<usize> {
         let forget = |index: usize| self.maybe_armed[index].swap(false, Ordering::Relaxed);
         let goes_with_it = |index: usize| {
-            self.state(index).has_holes() && self.maybe_armed[index].load(Ordering::Relaxed) && forget(index)
+            let state = self.state(index);
+            let soon = state == BlockState::Roomy || state == BlockState::Recyclable && !only_roomy;
+            soon && self.maybe_armed[index].load(Ordering::Relaxed) && forget(index)
         };
         let mut near = index..index;
         if forget(index) {
@@ -403,7 +406,7 @@ impl BlockSpace {
         }
     }
 
-    /// Whether `take_free`, `take_recyclable` or `take_unswept` would find something without committing memory.
+    /// Whether `take_free`, `take_with_holes` or `take_unswept` would find something without committing memory.
     pub fn has_room(&self) -> bool {
         let lists = self.lists.lock();
         let none = lists.free.is_empty() && lists.recyclable.is_empty() && lists.roomy.is_empty();

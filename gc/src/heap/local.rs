@@ -295,7 +295,7 @@ impl Local {
             }
             kept
         })?;
-        let armed = space.forget_armed_near(index);
+        let armed = space.forget_armed_near(index, only_roomy);
         if !armed.is_empty() {
             self.disarm(barrier, &armed);
         }
@@ -358,7 +358,7 @@ impl Local {
         }
     }
 
-    /// Hands everything back: the blocks become Full, the rest of the batch free. What was allocated counts on.
+    /// Hands everything back: the blocks become Filled, the rest of the batch free. What was allocated counts on.
     pub fn retire(&mut self, heap: &Heap) {
         self.retire_current(heap);
         self.retire_overflow(heap);

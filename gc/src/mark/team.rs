@@ -69,12 +69,13 @@ pub struct Team {
 }
 
 impl Team {
-    /// A team of `workers`, of which all but the caller of `drain` are threads of their own, named after the heap.
+    /// A team of `workers`, of which all but the caller of `drain` are threads of their own, named after the heap, and of `assists` more, or as many of
+    /// these as can be started.
     ///
     /// # Errors
-    /// When a thread cannot be started; those that were have ended again.
-    pub fn new(workers: usize, name: &str, kernel: &Kernel) -> std::io::Result<Team> {
-        let mut deques: Vec<Worker<Packet>> = (0..workers.max(1)).map(|_| Worker::new_lifo()).collect();
+    /// When a thread of the workers cannot be started; those that were have ended again.
+    pub fn new(workers: usize, assists: usize, name: &str, kernel: &Kernel) -> std::io::Result<Team> {
+        let mut deques: Vec<Worker<Packet>> = (0..workers.max(1) + assists).map(|_| Worker::new_lifo()).collect();
         let shared = Arc::new(Shared {
             injector: Injector::new(),
             stealers: deques.iter().map(Worker::stealer).collect(),
@@ -87,10 +88,15 @@ impl Team {
         let mut team = Team { shared: shared.clone(), own: Mutex::new(own), helpers: Vec::new() };
         for (i, deque) in deques.into_iter().enumerate() {
             let shared = shared.clone();
-            // On failure `team` is dropped, which stops the helpers that did start.
-            kernel.allow_thread()?;
-            team.helpers
-                .push(thread::spawn(&format!("{name} mark {}", i + 1), move || helper(&shared, &deque, i + 1))?);
+            let helper = kernel.allow_thread().and_then(|()| {
+                thread::spawn(&format!("{name} mark {}", i + 1), move || helper(&shared, &deque, i + 1))
+            });
+            match helper {
+                Ok(helper) => team.helpers.push(helper),
+                Err(_) if i + 1 >= workers => break,
+                // `team` is dropped, which stops the helpers that did start.
+                Err(error) => return Err(error),
+            }
         }
         Ok(team)
     }
@@ -100,7 +106,7 @@ impl Team {
         self.helpers.len() + 1
     }
 
-    /// Returns when all helpers wait for the next drain: they hold no lock, and take none until there is one.
+    /// Returns when all helpers wait for the next drain. One that was not called to the last may still be waking for it, which takes the lock of the job once.
     pub fn settle(&self) {
         let mut job = self.shared.job.lock();
         while job.waiting < self.helpers.len() {

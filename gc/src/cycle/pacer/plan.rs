@@ -74,8 +74,10 @@ impl Plan {
         self.next_pause = 1;
         let room = goal.saturating_sub(self.live);
         let grown = lesson.live.saturating_sub(self.live);
-        let scarce = (TELLING..room / 8).contains(&lesson.allocated_before);
-        grown <= room / 2 && !scarce && self.run < LONGEST_RUN
+        // What was allocated before a cycle that nobody needed says nothing.
+        let tells = lesson.exhausted || lesson.allocated_before >= TELLING;
+        let scarce = tells && lesson.allocated_before < room / 8;
+        room > 0 && grown <= room / 2 && !scarce && self.run < LONGEST_RUN
     }
 }
 
@@ -96,6 +98,7 @@ mod tests {
             kind: CycleKind::Concurrent,
             live: live * MB,
             survived: MB,
+            exhausted: false,
             length: Duration::from_millis(100),
             allocated_during: 10 * MB,
             concurrent: Duration::from_millis(100),

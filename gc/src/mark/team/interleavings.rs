@@ -32,7 +32,7 @@ fn mark_together(drains: usize, preemptions: usize) {
         for (from, slot, to) in [(0, 0, 1), (0, 1, 2), (1, 0, 3), (2, 0, 4)] {
             word(objects[from], slot).store(objects[to], Ordering::Relaxed);
         }
-        let team = Team::new(2, "test", &Kernel::real()).unwrap();
+        let team = Team::new(2, 0, "test", &Kernel::real()).unwrap();
         let model = Watching(team.shared.clone());
         for _ in 0..drains {
             heap.start_marking(false);

@@ -21,7 +21,7 @@ use crate::bench::worker::{Failure, Worker};
 
 const VERTICES: Parameter = Parameter::new("size", "Vertices", 2_000_000, 250_000, (64, 1 << 31));
 const MUTATIONS: Parameter =
-    Parameter::new("mutations", "Mutations, all threads together", 10_000_000, 1_000_000, (1, 1 << 40));
+    Parameter::new("mutations", "Mutations, all threads together", 5_000_000, 1_000_000, (1, 1 << 40));
 const GARBAGE: Parameter =
     Parameter::new("garbage", "Bytes allocated and dropped for each mutation", 64, 64, (0, 8000));
 

@@ -23,7 +23,7 @@ use crate::stress::random::Random;
 
 const SIZE: Parameter = Parameter::new("size", "Entries in the cache", 400_000, 60_000, (64, 1 << 28));
 const REQUESTS: Parameter =
-    Parameter::new("requests", "Requests for 16 keys, all threads together", 500_000, 60_000, (1, 1 << 40));
+    Parameter::new("requests", "Requests for 16 keys, all threads together", 250_000, 60_000, (1, 1 << 40));
 
 /// Keys in a request.
 const KEYS: u64 = 16;
