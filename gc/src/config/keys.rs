@@ -76,7 +76,7 @@ pub static KEYS: [Key; 17] = [
     Key {
         name: "assists",
         allowed: "N (0 to 64)",
-        doc: "threads that mark too while as many mutators wait for memory, or are stopped for a whole cycle; by default the other processors",
+        doc: "threads that mark too while as many mutators wait for a cycle, or all are stopped for a whole one; by default the other processors",
         bare: false,
         set: |c, v| whole(v).and_then(|n| usize::try_from(n).ok()).map(|n| c.assists = n),
         show: |c| c.assists.to_string(),

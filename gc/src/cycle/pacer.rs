@@ -20,7 +20,8 @@
 //! Before a full cycle at least a quarter of `goal − live` is allocated, and before any a floor: a program that allocates faster than it can be marked would
 //! otherwise do nothing but collect.
 //!
-//! Before a sticky cycle mutators take memory without objects first, and holes only when there is none: then it is high time.
+//! Before a sticky cycle mutators take roomy blocks and those without objects first, and other holes of tracked blocks only when there are none: then it is
+//! high time. Leaves fill holes first in any case.
 
 mod plan;
 

@@ -161,7 +161,7 @@ pub enum Reason {
     Explicit,
     /// The heap reached its hard limit.
     LimitReached,
-    /// An allocation failed, and this is the last attempt before it says so.
+    /// An allocation failed, also after the last cycle.
     OutOfMemory,
 }
 
