@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
-use crate::barrier::registration::may_misread_swapped_pages;
 use crate::barrier::{self, Barrier, Mechanism, cards::CardTable};
 use crate::config::{Config, Log, Sticky, Zeal};
 use crate::cycle;
@@ -304,9 +303,7 @@ impl Shared {
         let trace = config.trace().map(open).transpose()?.map(Arc::new);
         let listeners = trace.iter().map(|trace| trace.clone() as Arc<dyn EventListener>).collect();
         let team = Team::new(config.markers(), config.assists(), name, kernel).map_err(HeapError::Thread)?;
-        // A sticky cycle lives by what was written since the last one. A full one reads each page that lives, also those that are swapped out.
-        let forgets = mechanism == Mechanism::Async && may_misread_swapped_pages(&kernel.release());
-        let sticky = if barrier.sees_writes() && !forgets { config.sticky() } else { Sticky::Off };
+        let sticky = if barrier.remembers_writes() { config.sticky() } else { Sticky::Off };
         Ok(Shared {
             team: Mutex::new(team),
             barrier: cycle::defect::wrap(barrier, defect),
@@ -619,9 +616,7 @@ impl Collector {
         shared.pacer.set_limit(bytes as u64);
         if shared.heap.footprint.committed() > bytes {
             // A full one, which also forgets what cycles used to need.
-            if shared.collects() {
-                shared.request(Reason::Explicit, false);
-            }
+            shared.request(Reason::Explicit, false);
         }
         Ok(())
     }

@@ -182,8 +182,8 @@ DEFECTS = [
     Defect(
         "recyclable-blocks-not-scanned",
         "gc/src/heap/block_space.rs",
-        "        matches!(self, BlockState::Full | BlockState::Filled | BlockState::Unswept | BlockState::Recyclable)",
-        "        matches!(self, BlockState::Full | BlockState::Filled | BlockState::Unswept)",
+        "        !matches!(self, BlockState::Untouched | BlockState::Free | BlockState::Owned)",
+        "        !matches!(self, BlockState::Untouched | BlockState::Free | BlockState::Owned | BlockState::Recyclable)",
         "blocks with holes are neither scanned nor swept again",
         ["old_graph survives_async"],
     ),
@@ -361,7 +361,7 @@ DEFECTS = [
     Defect(
         "marked-twice",
         "gc/src/mark/tracer.rs",
-        "        if shared.workers == 1 {",
+        "        if self.alone {",
         "        if shared.workers < 8 {",
         "two markers mark and count the same object",
         ["big_structures markers"],

@@ -59,6 +59,11 @@ impl Barrier for AsyncWp {
         NAME
     }
 
+    fn remembers_writes(&self) -> bool {
+        // What is read is swapped in, and then told rightly.
+        !registration::may_misread_swapped_pages(&self.kernel.release())
+    }
+
     fn take_and_arm(&self, range: PageRange, written: &mut dyn FnMut(PageRange)) -> Result<(), BarrierError> {
         self.pagemap.take_written(range.clone(), written).map_err(|error| match errno::of(&error) {
             libc::EPERM => {

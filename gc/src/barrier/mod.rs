@@ -42,7 +42,7 @@ mod mprotect;
 mod none;
 mod patience;
 mod protector;
-pub(crate) mod registration;
+mod registration;
 mod sigbus;
 mod signals;
 mod stop;
@@ -71,6 +71,12 @@ pub trait Barrier: Send + Sync {
     /// Whether writes made while marking are seen. When false (`stop`, `none`), marking must stop the mutators.
     fn sees_writes(&self) -> bool {
         true
+    }
+
+    /// Whether also writes to pages that nobody looks at between two cycles are sure to be reported, which is what sticky cycles live by. A full cycle
+    /// reads every page that lives.
+    fn remembers_writes(&self) -> bool {
+        self.sees_writes()
     }
 
     /// Reports every *written* page of `range` to `written`, in ascending order and as maximal runs where that is

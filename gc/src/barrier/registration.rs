@@ -102,7 +102,7 @@ fn warning(
 
 /// Whether the scan may look for the mark of a present page in the entry of a swapped one, as it did until commit 2c7ad9a590d1. Distributions
 /// mend such things without changing the number, so this is a suspicion.
-pub(crate) fn may_misread_swapped_pages(release: &str) -> bool {
+pub(super) fn may_misread_swapped_pages(release: &str) -> bool {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().unwrap_or(0));
     match (numbers.next(), numbers.next(), numbers.next()) {
         (Some(6), Some(7), _) => true,

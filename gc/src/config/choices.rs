@@ -36,7 +36,7 @@ pub enum Sticky {
     Auto,
     /// None.
     Off,
-    /// All that can, until half of the room that a full cycle left is taken by what was marked since.
+    /// Whenever possible: a full one only when one is asked for, or when what sticky ones cannot free fills the heap.
     Always,
 }
 

@@ -46,6 +46,10 @@ impl Barrier for Defective {
         self.barrier.sees_writes()
     }
 
+    fn remembers_writes(&self) -> bool {
+        self.barrier.remembers_writes()
+    }
+
     fn take_and_arm(&self, range: PageRange, written: &mut dyn FnMut(PageRange)) -> Result<(), BarrierError> {
         self.barrier.take_and_arm(range, &mut |run| {
             for page in run.step_by(PAGE) {

@@ -7,7 +7,7 @@
 //! blocks and pages in use + reserve ≤ goal
 //! ```
 //!
-//! Between cycles mutators fill holes first, and that uses up nothing. So the question is asked when a mutator takes memory without objects, and not
+//! Before a full cycle mutators fill holes first, and that uses up nothing. So the question is asked when a mutator takes memory without objects, and not
 //! earlier: to start while there are holes would waste them, and would not make the reserve larger.
 //!
 //! The reserve is what will be allocated while the cycle runs, as estimated from the last ones: the larger of the last and the running mean, plus a

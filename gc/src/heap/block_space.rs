@@ -8,13 +8,14 @@
 //!
 //! *Owned*: one mutator allocates in it; the cycle leaves it alone. *Filled*: holds objects, some of them made since the last flip, and takes no
 //! more until it is swept. *Unswept*: the last cycle marked its objects, nobody has looked yet which are dead. *Full*: swept, and no room worth
-//! having. *Recyclable*: swept, with enough holes. *Roomy*: the same, and nearly all of it is a hole (in the picture, Recyclable). *Free*: no objects, its memory stale. *Untouched*: no memory (never used, or given back).
+//! having. *Recyclable*: swept, with enough holes. *Roomy*: the same, and most of it is free (in the picture, Recyclable). *Free*: no objects, its
+//! memory stale. *Untouched*: no memory (never used, or given back).
 //!
 //! The flip of a full cycle makes everything that holds objects Unswept. That of a sticky cycle, which keeps the marks there are, only what is Filled:
 //! in the other blocks every object was marked before it.
 //!
 //! A state is changed by the thread that the present state makes responsible: the owner for Owned, whoever
-//! took it from a list (under the lock) for Free and Recyclable, whoever won the exchange for Unswept, the cycle in its pause for all
+//! took it from a list (under the lock) for Free, Recyclable and Roomy, whoever won the exchange for Unswept, the cycle in its pause for all
 //! that hold objects and have no owner.
 
 use std::ops::Range;
@@ -63,11 +64,6 @@ impl BlockState {
     /// Whether the cycle has to look at the block's objects.
     pub fn holds_objects(self) -> bool {
         !matches!(self, BlockState::Untouched | BlockState::Free | BlockState::Owned)
-    }
-
-    /// Whether it is swept and worth allocating in again.
-    pub fn has_holes(self) -> bool {
-        matches!(self, BlockState::Recyclable | BlockState::Roomy)
     }
 }
 
@@ -279,7 +275,8 @@ impl BlockSpace {
         let mut unswept = 0;
         for state in &self.states[..self.high_water()] {
             let now = BlockState::from_u8(state.load(Ordering::Relaxed));
-            if if marks_were_kept { now == BlockState::Filled } else { now.holds_objects() } {
+            let may_hold_dead = if marks_were_kept { now == BlockState::Filled } else { now.holds_objects() };
+            if may_hold_dead {
                 // Release: sweepers that are away are not ordered by the end of the pause.
                 state.store(BlockState::Unswept as u8, Ordering::Release);
                 unswept += 1;
@@ -335,8 +332,9 @@ impl BlockSpace {
     /// The same for block `index`, which has an owner, and for the blocks beside it that have holes and will be taken for them soon: to disarm them
     /// all takes one system call, and little longer. The range is empty if block `index` is not armed.
     ///
-    /// With `only_roomy` none but roomy neighbours, if only such are taken now. The neighbours belong to nobody, or to somebody who takes them just now. That their pages count as written is what will be at the next arming
-    /// in any case; who takes one before it is disarmed takes the faults.
+    /// With `only_roomy` none but roomy neighbours go along, as only such are taken now. The neighbours belong to nobody, or to somebody who takes them
+    /// just now. That their pages count as written is what will be at the next arming in nearly any case; who takes one before it is disarmed takes the
+    /// faults.
     pub fn forget_armed_near(&self, index: usize, only_roomy: bool) -> Range<usize> {
         let forget = |index: usize| self.maybe_armed[index].swap(false, Ordering::Relaxed);
         let goes_with_it = |index: usize| {

@@ -206,7 +206,7 @@ fn helper(shared: &Shared, deque: &Worker<Packet>, number: usize) {
             let mut job = shared.job.lock();
             job.waiting += 1;
             shared.done.notify_all();
-            // One that slept through a drain it was called to would be waited for, so who is not in time was not called.
+            // What `called` says is of the last drain. None is over before all that it called have joined it, so this helper has missed none.
             while (job.generation == seen || number >= job.called) && !job.shutdown {
                 seen = job.generation;
                 shared.start.wait(&mut job);

@@ -18,7 +18,7 @@ pub struct Summary {
     pub mechanism: String,
     /// The memory the heap was made of, by its name.
     pub backing: String,
-    /// Cycles that ended, of either kind.
+    /// Cycles that ended, of any kind.
     pub cycles: u64,
     /// Those of them that had mutators stopped from beginning to end.
     pub cycles_stw: u64,

@@ -10,8 +10,7 @@
 //! * when it took more than three fifths of the time of a full one: the writes are everywhere, or old objects lie on the pages of new ones.
 //!
 //! After one of the last two, which say that the program is not one for them, so many full cycles follow before the next try: one, then two, four,
-//! up to sixteen; one that pays makes it one again. This is the cost and yield rule of generational collectors with marks that stick, such as Whippet's,
-//! which asks for the yield alone.
+//! up to sixteen; one that pays makes it one again.
 
 use std::time::Duration;
 
@@ -35,14 +34,14 @@ pub struct Plan {
     /// Sticky cycles since then.
     run: u32,
     /// Full cycles still to come before sticky ones are tried again, and how many it will be the next time.
-    pause: u32,
-    next_pause: u32,
+    break_left: u32,
+    next_break: u32,
 }
 
 impl Plan {
     /// No cycle yet: the first is full.
     pub fn new(sticky: Sticky) -> Plan {
-        Plan { sticky, live: 0, length: Duration::ZERO, run: 0, pause: 0, next_pause: 1 }
+        Plan { sticky, live: 0, length: Duration::ZERO, run: 0, break_left: 0, next_break: 1 }
     }
 
     /// What follows a cycle that taught `lesson`, in a heap that may grow to `goal` bytes.
@@ -58,8 +57,8 @@ impl Plan {
         self.live = lesson.live;
         self.length = lesson.length;
         self.run = 0;
-        self.pause = self.pause.saturating_sub(1);
-        self.sticky == Sticky::Always || self.pause == 0 && dies_young(lesson)
+        self.break_left = self.break_left.saturating_sub(1);
+        self.sticky == Sticky::Always || self.break_left == 0 && dies_young(lesson)
     }
 
     fn after_sticky(&mut self, lesson: &Lesson, goal: u64) -> bool {
@@ -67,11 +66,11 @@ impl Plan {
         let paid = dies_young(lesson) && lesson.length <= self.length * 3 / 5;
         if self.sticky == Sticky::Auto && !paid {
             // The full cycle that comes now is the first of them.
-            self.pause = self.next_pause;
-            self.next_pause = (self.next_pause * 2).min(LONGEST_BREAK);
+            self.break_left = self.next_break;
+            self.next_break = (self.next_break * 2).min(LONGEST_BREAK);
             return false;
         }
-        self.next_pause = 1;
+        self.next_break = 1;
         let room = goal.saturating_sub(self.live);
         let grown = lesson.live.saturating_sub(self.live);
         // What was allocated before a cycle that nobody needed says nothing.
