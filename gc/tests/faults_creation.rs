@@ -34,8 +34,27 @@ fn alone() -> (MutexGuard<'static, ()>, watchdog::Watchdog) {
 }
 
 fn create(mechanism: &str, backing: &str, kernel: &Kernel) -> Result<Collector, HeapError> {
-    let keys = format!("mechanism={mechanism},backing={backing},limit=64G,markers=2,name=faulty");
+    let keys = format!("mechanism={mechanism},backing={backing},limit=64G,markers=2,assists=0,name=faulty");
     Collector::with_kernel(&Config::parse(&keys).expect("a configuration"), NoReferences, kernel)
+}
+
+/// Threads that only assist are none that a heap cannot do without. The first that is started is a marker, the last the collector's own.
+#[test]
+fn a_thread_that_would_only_assist_may_be_refused() {
+    let (_alone, _watchdog) = alone();
+    let plan = FaultPlan::new(0);
+    let config = Config::parse("mechanism=stop,limit=64M,markers=2,assists=1,name=faulty").expect("a configuration");
+    let created = |nth| {
+        plan.set(Call::Spawn, When::Nth(nth), Outcome::Fails(libc::EAGAIN));
+        let result = Collector::with_kernel(&config, NoReferences, &Kernel::failing(&plan));
+        plan.clear_all();
+        result.map(|_heap| ()).map_err(|error| error.to_string())
+    };
+    let before = Holdings::now();
+    let results = [1, 2, 3, 4].map(created);
+    assert!(results[1].is_ok() && results[3].is_ok(), "{results:?}");
+    assert!(results[0].is_err() && results[2].is_err(), "{results:?}");
+    before.are_back("a heap with a thread that was refused");
 }
 
 /// What a process has: descriptors, and the threads and bytes of address space that are a heap's.

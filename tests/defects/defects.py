@@ -362,7 +362,7 @@ DEFECTS = [
         "marked-twice",
         "gc/src/mark/tracer.rs",
         "        if self.alone {",
-        "        if shared.workers < 8 {",
+        "        if self.colour != 0 {",
         "two markers mark and count the same object",
         ["big_structures markers"],
         patience=True,

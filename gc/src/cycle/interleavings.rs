@@ -167,7 +167,7 @@ impl Mutator {
 /// One cycle beside mutators with the given lives. Their roots are objects 1 and 0, so that marking traces 0 first; a rescan looks at page 1 first.
 /// Object 2 is in the slot of object 1.
 fn check(preemptions: usize, mistake: Mistake, lives: &'static [fn(&Mutator)]) {
-    let config = Config::parse("markers=1,verify=mark,log=off").unwrap();
+    let config = Config::parse("markers=1,assists=0,verify=mark,log=off").unwrap();
     explore(preemptions, move || {
         let (heap, all) = heap_with_objects::<130>();
         let memory = Arc::new(Memory {
