@@ -1,5 +1,6 @@
 //! After a fork, parent and child each have a heap that works: under every mechanism and backing, in every phase, with other threads at work.
 
+use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -61,6 +62,33 @@ fn churn(m: &mut Mutator, root: &Root<Node>, value: u64, times: u32) {
     }
 }
 
+/// Runs `other` on a thread that `std` knows nothing of, and `here` meanwhile. A thread of `std` takes a lock of the whole process when it starts, which
+/// some thread of the parent may have held when it forked: in the child it may wait for ever. A panic of `other` ends the process.
+fn beside(other: impl FnOnce() + Send, here: impl FnOnce()) {
+    extern "C" fn run(work: *mut c_void) -> *mut c_void {
+        // SAFETY: the address of a box that was made below, for this thread.
+        let work = unsafe { Box::from_raw(work.cast::<Box<dyn FnOnce() + Send>>()) };
+        work();
+        std::ptr::null_mut()
+    }
+    struct Joined(libc::pthread_t);
+    impl Drop for Joined {
+        fn drop(&mut self) {
+            // SAFETY: a thread that was started and is joined once.
+            assert_eq!(unsafe { libc::pthread_join(self.0, std::ptr::null_mut()) }, 0);
+        }
+    }
+    let work: Box<dyn FnOnce() + Send + '_> = Box::new(other);
+    // SAFETY: only the lifetime changes, and the thread is joined before this function returns or unwinds.
+    let work: Box<dyn FnOnce() + Send> = unsafe { std::mem::transmute(work) };
+    let mut thread = 0;
+    let work = Box::into_raw(Box::new(work)).cast();
+    // SAFETY: `run` takes what it is given here.
+    assert_eq!(unsafe { libc::pthread_create(&mut thread, std::ptr::null(), run, work) }, 0);
+    let _joined = Joined(thread);
+    here();
+}
+
 /// What a child does; it never returns.
 fn child(heap: &Heap, m: &mut Mutator, root: &Root<Node>, value: u64) -> ! {
     let works = catch_unwind(AssertUnwindSafe(|| {
@@ -68,16 +96,21 @@ fn child(heap: &Heap, m: &mut Mutator, root: &Root<Node>, value: u64) -> ! {
         let before = heap.summary().cycles;
         churn(m, root, value, 20);
         m.collect();
-        std::thread::scope(|scope| {
-            let other = scope.spawn(|| {
-                let mut m = heap.attach();
-                let root = m.root(Some(build(&m, LEVELS, 5).expect("room for a tree")));
-                churn(&mut m, &root, 5, 20);
-                m.collect();
-                check(&m, &root, 5);
-            });
+        let over = AtomicBool::new(false);
+        let other = || {
+            let mut m = heap.attach();
+            let root = m.root(Some(build(&m, LEVELS, 5).expect("room for a tree")));
+            churn(&mut m, &root, 5, 20);
+            m.collect();
+            check(&m, &root, 5);
+            drop(m);
+            over.store(true, Ordering::Relaxed);
+        };
+        beside(other, || {
             churn(m, root, value, 20);
-            m.blocking(|| other.join().expect("the child's thread finds its tree"));
+            while !over.load(Ordering::Relaxed) {
+                m.blocking(|| std::thread::sleep(Duration::from_millis(1)));
+            }
         });
         check(m, root, value);
         let summary = heap.summary();
