@@ -15,7 +15,7 @@
 //! its length from the moment it was asked for, if that is more than what they did allocate. Otherwise a cycle that comes too late, so that everybody
 //! waits in it and allocates nothing, would teach that the next one may come as late.
 //!
-//! The estimate is one for full cycles and one for sticky ones, which are shorter; what the next cycle is to be ([`plan`]) decides which counts.
+//! The estimate is one for full cycles and one for sticky ones, which are shorter; what the next cycle is to be (`pacer/plan.rs`) decides which counts.
 //!
 //! Before a full cycle at least a quarter of `goal − live` is allocated, and before any a floor: a program that allocates faster than it can be marked would
 //! otherwise do nothing but collect.
