@@ -49,14 +49,15 @@ fn what_was_defined_survives_cycles_and_an_error_leaves_what_it_was_in() {
     let _watchdog = Watchdog::start(Duration::from_secs(120));
     let text = "(define kept (iota 1000))\n(define p (make-parameter 'outside))\n\
                 (parameterize ((p 'inside)) (dynamic-wind list (lambda () (car 5)) list))\n(p)\n\
-                (define (waste n) (if (> n 0) (begin (make-vector 100 n) (waste (- n 1)))))\n(waste 20000)\n\
+                (define (waste n) (if (> n 0) (begin (make-vector 100 n) (if (= (modulo n 5000) 0) (gc)) (waste (- n 1)))))\n(waste 20000)\n\
                 (apply + kept)\n(guard (e (#t (list 'caught e))) (raise 1))\n(call/cc (lambda (k) (define again k) (k 7)))\n";
     let output = piped("mechanism=auto,zeal=alloc:10,verify=mark,summary", text);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "outside\n499500\n(caught 1)\n7\n");
     // The end of the input is a way to leave.
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(scheme::summary(&output, "verify_failures"), 0);
-    assert!(scheme::summary(&output, "cycles") > 2);
+    // Those that the program asks for. How many more there are, a busy machine decides.
+    assert!(scheme::summary(&output, "cycles") >= 4);
 }
 
 /// The loop at a terminal.

@@ -28,7 +28,7 @@ pub fn shared<S: Stores>(heap: Heap, limit: Option<u64>, args: Vec<String>) -> A
         immortals,
         immortals_lock: Mutex::default(),
         reserve: if limit.is_none_or(|limit| limit >= RESERVE_FROM) { RESERVE } else { 0 },
-        reserve_wait: Default::default(),
+        retry: Default::default(),
         consts: Consts::new(),
         envs: Mutex::new(Environments::new()),
         prims: OnceLock::new(),

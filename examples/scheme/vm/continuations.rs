@@ -88,10 +88,7 @@ impl<S: Stores> Vm<S> {
 
     /// Replaces the continuation and returns `v` to it.
     pub(super) fn throw(&mut self, st: &mut State, k: Value, v: Value) {
-        if self.reserve_is_missing() {
-            // Perhaps the way out of a full heap.
-            self.shared.reserve_wait.0.store(0, Ordering::Relaxed);
-        }
+        self.escapes();
         self.roots.set(Reg::Chain, field(k, 0));
         self.roots.set(Reg::Handlers, field(k, 1));
         self.roots.set(Reg::Winders, field(k, 2));

@@ -187,8 +187,7 @@ pub struct Shared<S: Stores> {
     pub immortals_lock: Mutex<()>,
     /// Bytes of the reserve.
     pub reserve: usize,
-    /// Safepoints until a missing reserve is tried for again, and how many that was the last time.
-    pub reserve_wait: (AtomicUsize, AtomicUsize),
+    pub retry: room::Retry,
     pub consts: Consts,
     pub envs: Mutex<Environments>,
     pub prims: OnceLock<&'static [Primitive<S>]>,

@@ -8,7 +8,19 @@ use super::stack::State;
 use super::{Reg, Stores, Vm};
 use crate::error::{Body, SchemeError};
 use crate::value::*;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// When a missing reserve is tried for again.
+#[derive(Default)]
+pub struct Retry {
+    /// Safepoints until then, and how many that was the last time: each try that fails makes the collector run.
+    countdown: AtomicUsize,
+    last: AtomicUsize,
+    /// The reserve was given up for the handlers of an error.
+    given_up: AtomicBool,
+    /// And then the program threw to a continuation: it may have left what filled the heap.
+    escaped: AtomicBool,
+}
 
 /// How much room to ask for when the `attempts`th try found too little for `bytes`. What makes several objects gives
 /// them all up when one does not fit; asking for that one alone might go on for ever.
@@ -30,17 +42,35 @@ impl<S: Stores> Vm<S> {
         self.shared.reserve > 0 && self.shared.immortals.reserve.load(Ordering::Relaxed) == Value::FALSE.0
     }
 
-    /// Sets the reserve aside if the heap has room. Every try that fails makes the collector run, so it waits longer
+    /// The program throws to a continuation: perhaps the way out of a full heap.
+    pub(super) fn escapes(&self) {
+        if self.reserve_is_missing() {
+            let Retry { countdown, given_up, escaped, .. } = &self.shared.retry;
+            countdown.store(0, Ordering::Relaxed);
+            // Once for each time that it was given up, so that programs that throw all the time in a full heap do not collect all the time.
+            if given_up.swap(false, Ordering::Relaxed) {
+                escaped.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// A safepoint. Sets the reserve aside if the heap has room. Every try that fails makes the collector run, so it waits longer
     /// for the next.
     #[cold]
     pub fn save_reserve(&mut self) {
-        let (countdown, last) = &self.shared.reserve_wait;
+        let Retry { countdown, last, escaped, .. } = &self.shared.retry;
         let left = countdown.load(Ordering::Relaxed);
         if left > 0 {
             countdown.store(left - 1, Ordering::Relaxed);
             return;
         }
-        match self.alloc_leaf(Type::Bytevector, 0, self.shared.reserve, self.shared.reserve) {
+        let bytes = self.shared.reserve;
+        let mut reserve = self.alloc_leaf(Type::Bytevector, 0, bytes, bytes);
+        // Not left to the next cycle: the program may fill the heap before there is another safepoint.
+        if reserve.is_err() && escaped.swap(false, Ordering::Relaxed) && self.mutator.reclaim(bytes).is_ok() {
+            reserve = self.alloc_leaf(Type::Bytevector, 0, bytes, bytes);
+        }
+        match reserve {
             Ok(v) => {
                 // Another thread may have been faster.
                 let slot = &self.shared.immortals.reserve;
@@ -70,6 +100,7 @@ impl<S: Stores> Vm<S> {
                 if bytes < self.shared.reserve
                     && self.shared.immortals.reserve.swap(Value::FALSE.0, Ordering::Relaxed) != Value::FALSE.0
                 {
+                    self.shared.retry.given_up.store(true, Ordering::Relaxed);
                     // Whether that makes room shows when the handlers run.
                     let _ = self.mutator.reclaim(self.shared.reserve / 2);
                 }
