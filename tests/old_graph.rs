@@ -242,7 +242,7 @@ fn survives(mechanism: &str) {
         let keys = [
             "zeal=alloc:1,verify=mark,sticky=off",
             "zeal=alloc:1,markers=2",
-            "zeal=safepoint:50,rounds=1,sticky=off",
+            "zeal=safepoint:50,rounds=1,sticky=off,disarm=always",
             "zeal=alloc:1,verify=all,oracle,poison",
         ];
         for (round, keys) in keys.iter().enumerate() {

@@ -294,8 +294,9 @@ impl Shared {
         let limit = heap.footprint.limit() as u64;
         let mechanism = mechanism_of(&*barrier);
         // `cards` would be compared with itself, and `stop` and `none` see nothing.
-        let by_pages = barrier.sees_writes() && barrier.cards().is_none();
-        let oracle = (config.oracle() && by_pages).then(|| Oracle::open(&heap.tracked.range, kernel)).transpose()?;
+        let oracle = (config.oracle() && barrier.writes_fault())
+            .then(|| Oracle::open(&heap.tracked.range, kernel))
+            .transpose()?;
         let created = HeapCreated { name, mechanism, backing: config.backing(), limit_bytes: limit };
         let open = |file: &str| {
             Trace::open(file, &created).map_err(|source| HeapError::Trace { file: file.to_owned(), source })
@@ -312,7 +313,7 @@ impl Shared {
             model: Box::new(model),
             config: config.clone(),
             rendezvous: Rendezvous::new(name),
-            pacer: Pacer::new(config.growth(), config.heap().min(limit), limit, sticky),
+            pacer: Pacer::new(config.growth(), config.heap().min(limit), limit, sticky, config.disarm()),
             stats: Stats::new(name, mechanism, config.backing()),
             rest: Rest::default(),
             control: Control::default(),

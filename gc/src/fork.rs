@@ -141,6 +141,7 @@ fn restart(mutator: &Mutator) -> Result<(), String> {
     let shared = collector.shared();
     shared.heap.mapping.restart_in_child().map_err(|error| error.to_string())?;
     shared.barrier().restart_in_child().map_err(|error| error.to_string())?;
+    shared.pacer.no_page_is_armed();
     if let Some(trace) = &shared.trace {
         trace.restart_in_child().map_err(|error| format!("cannot write a trace of its own: {error}"))?;
     }

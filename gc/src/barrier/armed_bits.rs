@@ -2,7 +2,7 @@
 //!
 //! One bit a page, in a table beside the heap: set means armed. Two parties change it. The collector arms: it *sets the
 //! bit first and protects the page afterwards*. Whoever resolves a fault (the fault thread, or a handler on the
-//! faulting thread) disarms: it *unprotects the page first and clears the bit afterwards*. A block's owner disarms in
+//! faulting thread) disarms: it *unprotects the page first and clears the bit afterwards*. Whoever disarms a range does it in
 //! the same order as a fault.
 //!
 //! Both orders are needed. What must never come to be is a page whose bit is set and that is writable: a write to it is

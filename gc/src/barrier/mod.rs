@@ -13,9 +13,9 @@
 //! ```
 //!
 //! All methods may be called while mutators run, from any thread, for any page-aligned range inside the ranges
-//! given at creation. The cycle alone calls `take_and_arm`. A block is disarmed only by the thread that owns it; a `take_and_arm`
-//! may cover it all the same, where it began while the block was free and lay in a gap that the scan bridges. The pages then end
-//! up armed in fact and by the book, or written.
+//! given at creation. The cycle's thread alone calls `take_and_arm`. Pages are disarmed by the mutator that owns their block or that will soon, and by the cycle's
+//! thread between cycles; several may disarm one page at the same time. A `take_and_arm` may cover the block of a mutator, where it began while the
+//! block was free and lay in a gap that the scan bridges. The pages then end up armed in fact and by the book, or written.
 //!
 //! | name | file | who resolves a write to an armed page |
 //! |---|---|---|
@@ -77,6 +77,11 @@ pub trait Barrier: Send + Sync {
     /// reads every page that lives.
     fn remembers_writes(&self) -> bool {
         self.sees_writes()
+    }
+
+    /// Whether the first write to an armed page costs the writer a fault.
+    fn writes_fault(&self) -> bool {
+        self.sees_writes() && self.cards().is_none()
     }
 
     /// Reports every *written* page of `range` to `written`, in ascending order and as maximal runs where that is

@@ -1,6 +1,6 @@
 //! A configuration put together in code.
 
-use super::{Config, ConfigError, Log, Sticky, Verify, Zeal};
+use super::{Config, ConfigError, Disarm, Log, Sticky, Verify, Zeal};
 use crate::barrier::Mechanism;
 use crate::memory::Backing;
 
@@ -63,6 +63,12 @@ impl ConfigBuilder {
     /// Sets which cycles keep the marks of the one before.
     pub fn sticky(mut self, sticky: Sticky) -> Self {
         self.config.sticky = sticky;
+        self
+    }
+
+    /// Sets after which cycles pages are disarmed until the next.
+    pub fn disarm(mut self, disarm: Disarm) -> Self {
+        self.config.disarm = disarm;
         self
     }
 

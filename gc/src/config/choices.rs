@@ -54,6 +54,32 @@ impl Sticky {
     }
 }
 
+/// After which cycles the pages that were armed for it are disarmed until the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Disarm {
+    /// While the program writes to so many of the pages that stay armed that their faults cost more.
+    #[default]
+    Auto,
+    /// None.
+    Off,
+    /// All.
+    Always,
+}
+
+impl Disarm {
+    /// Every value, in the order of [`Config::help`](super::Config::help).
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Off, Self::Always];
+
+    /// The name in the text form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Off => "off",
+            Self::Always => "always",
+        }
+    }
+}
+
 /// What is checked while collecting, at a price no production run wants to pay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Verify {

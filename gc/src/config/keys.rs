@@ -1,7 +1,7 @@
 //! The table of keys: everything the text form knows.
 
 use super::sizes::{size_or_auto, size_or_auto_text, whole};
-use super::{Config, Log, Sticky, Verify, Zeal};
+use super::{Config, Disarm, Log, Sticky, Verify, Zeal};
 use crate::barrier::Mechanism;
 use crate::memory::Backing;
 
@@ -24,7 +24,7 @@ pub struct Key {
 }
 
 /// Every key of the text form, in the order in which it is printed.
-pub static KEYS: [Key; 17] = [
+pub static KEYS: [Key; 18] = [
     Key {
         name: "mechanism",
         allowed: "auto|async|sync|sigbus|mprotect|cards|stop|none",
@@ -96,6 +96,14 @@ pub static KEYS: [Key; 17] = [
         bare: false,
         set: |c, v| Sticky::ALL.iter().find(|s| s.name() == v).map(|s| c.sticky = *s),
         show: |c| c.sticky.name().to_string(),
+    },
+    Key {
+        name: "disarm",
+        allowed: "auto|off|always",
+        doc: "between cycles pages are not armed: as long as that pays, never, or always; sticky cycles of any use need them armed",
+        bare: false,
+        set: |c, v| Disarm::ALL.iter().find(|d| d.name() == v).map(|d| c.disarm = *d),
+        show: |c| c.disarm.name().to_string(),
     },
     Key {
         name: "log",

@@ -36,7 +36,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 pub use builder::ConfigBuilder;
-pub use choices::{Log, Sticky, Verify, Zeal};
+pub use choices::{Disarm, Log, Sticky, Verify, Zeal};
 pub use error::ConfigError;
 pub use keys::{KEYS, Key};
 
@@ -84,6 +84,7 @@ pub struct Config {
     assists: usize,
     rounds: u32,
     sticky: Sticky,
+    disarm: Disarm,
     log: Log,
     summary: bool,
     trace: Option<String>,
@@ -108,6 +109,7 @@ impl Default for Config {
             assists: (processors - markers).min(*ASSISTS.end()),
             rounds: 16,
             sticky: Sticky::Auto,
+            disarm: Disarm::Auto,
             log: Log::Off,
             summary: false,
             trace: None,
@@ -262,6 +264,11 @@ impl Config {
     /// Which cycles keep the marks of the one before.
     pub fn sticky(&self) -> Sticky {
         self.sticky
+    }
+
+    /// After which cycles pages are disarmed until the next.
+    pub fn disarm(&self) -> Disarm {
+        self.disarm
     }
 
     /// What is logged.

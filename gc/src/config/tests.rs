@@ -108,7 +108,7 @@ fn the_canonical_text_names_every_key_once() {
     let config = Config::parse("markers=2,assists=0,limit=1536M,zeal=safepoint:7,summary").unwrap();
     assert_eq!(
         config.to_string(),
-        "mechanism=auto,backing=anon,limit=1536M,heap=auto,growth=2.0,markers=2,assists=0,rounds=16,sticky=auto,log=off,summary=true,\
+        "mechanism=auto,backing=anon,limit=1536M,heap=auto,growth=2.0,markers=2,assists=0,rounds=16,sticky=auto,disarm=auto,log=off,summary=true,\
          trace=off,verify=off,zeal=safepoint:7,oracle=false,poison=false,name=heap"
     );
 }
@@ -120,6 +120,7 @@ fn the_table_says_what_the_enums_know() {
     assert_eq!(allowed("mechanism"), joined(Mechanism::ALL.iter().map(|m| m.name()).collect()));
     assert_eq!(allowed("backing"), joined(Backing::ALL.iter().map(|b| b.name()).collect()));
     assert_eq!(allowed("sticky"), joined(Sticky::ALL.iter().map(|s| s.name()).collect()));
+    assert_eq!(allowed("disarm"), joined(Disarm::ALL.iter().map(|d| d.name()).collect()));
     assert_eq!(allowed("log"), joined(Log::ALL.iter().map(|l| l.name()).collect()));
     assert_eq!(allowed("verify"), joined(Verify::ALL.iter().map(|v| v.name()).collect()));
     assert!(allowed("markers").contains("1 to 64") && MARKERS == (1..=64));

@@ -42,6 +42,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::barrier::PageRange;
 use crate::collector::Shared;
 use crate::config::{Log, Zeal};
 use crate::error::BarrierError;
@@ -53,7 +54,7 @@ use crate::telemetry::{CycleKind, CycleReport, CycleStart, Reason, Round};
 use crate::verify;
 use crate::verify::oracle::Comparison;
 use defect::Defect;
-use pacer::Lesson;
+use pacer::{Lesson, Watched};
 use phase::Phase;
 use retention::Retention;
 
@@ -76,7 +77,7 @@ pub fn run(shared: &Shared) {
             _ => CycleKind::Concurrent,
         };
         let begun = (Instant::now(), shared.pacer.total());
-        let report = Cycle::new(shared, number, request.reason, kind).run();
+        let (report, watched) = Cycle::new(shared, number, request.reason, kind).run();
         let concurrent = if stop_the_world { Duration::ZERO } else { request.at.elapsed() };
         let goal = shared.pacer.learn(Lesson {
             kind,
@@ -88,6 +89,7 @@ pub fn run(shared: &Shared) {
             concurrent,
             allocated_before: begun.1 - last.1,
             before: begun.0 - last.0,
+            watched,
         });
         shared.heap.prefer_fresh(shared.pacer.sticky_is_next());
         last = (Instant::now(), shared.pacer.total());
@@ -118,6 +120,10 @@ fn finish(shared: &Shared, report: &CycleReport, goal: u64, retention: &mut Rete
     let needed = retention.keep(shared.heap.used_bytes() as u64, Instant::now(), report.reason == Reason::Explicit);
     shared.heap.sweep_large();
     shared.control.completed();
+    if report.kind.is_concurrent() && !shared.pacer.pages_stay_armed() {
+        let pages = shared.heap.disarm(shared.barrier());
+        shared.listen(|listener| listener.pages_disarmed(pages as u64));
+    }
     shared.heap.finish_sweeping();
     shared.listen(|listener| listener.sweep_done());
     boundary(shared, Phase::Sweep);
@@ -145,6 +151,8 @@ struct Cycle<'s> {
     reported: HashSet<usize>,
     /// The page mechanism's reports against the embedder's cards.
     comparison: Option<Comparison<'s>>,
+    /// What the first scan found of the pages that stayed armed since the cycle before, if any did.
+    watched: Option<Watched>,
 }
 
 impl<'s> Cycle<'s> {
@@ -169,10 +177,11 @@ impl<'s> Cycle<'s> {
             blind: false,
             reported: HashSet::new(),
             comparison: None,
+            watched: None,
         }
     }
 
-    fn run(mut self) -> CycleReport {
+    fn run(mut self) -> (CycleReport, Option<Watched>) {
         let start = Instant::now();
         self.shared.heap.finish_sweeping();
         self.report.phases.sweep_wait = start.elapsed();
@@ -188,7 +197,7 @@ impl<'s> Cycle<'s> {
         report.heap_after = report.live_bytes;
         report.mutator_stall = shared.stats.total_stall().saturating_sub(self.stall_before);
         report.faults = shared.barrier().faults().map(|now| now - self.faults_before.unwrap_or(0));
-        self.report
+        (self.report, self.watched)
     }
 
     fn mark_concurrently(&mut self) {
@@ -207,7 +216,7 @@ impl<'s> Cycle<'s> {
         let clock = Instant::now();
         let keeps_marks = self.keeps_marks();
         self.comparison = shared.oracle.as_ref().map(|oracle| Comparison::begin(oracle, &shared.heap, keeps_marks));
-        let (mut armed, _) = self.take_written();
+        let mut armed = self.arm();
         if let Some(comparison) = &mut self.comparison {
             comparison.after_scan(pages(&armed));
         }
@@ -342,10 +351,23 @@ impl<'s> Cycle<'s> {
         roots
     }
 
-    /// The written pages as items, armed again; and whether the kernel refused.
-    fn take_written(&mut self) -> (Vec<usize>, bool) {
+    /// The first scan: the pages it armed, as items. Counts which of them mutators had to fault on.
+    fn arm(&mut self) -> Vec<usize> {
+        let shared = self.shared;
+        if !shared.pacer.pages_stay_armed() || !shared.barrier().writes_fault() {
+            return self.take_written(|_| ()).0;
+        }
+        let mut watched = Watched { armed: shared.heap.pages_left_armed() as u64, written: 0 };
+        let (items, failed) = self.take_written(|run| watched.written += shared.heap.left_armed_in(run) as u64);
+        self.watched = (!failed).then_some(watched);
+        items
+    }
+
+    /// The written pages as items, armed again; and whether the kernel refused. `found` hears of each run before its pages count as armed.
+    fn take_written(&mut self, mut found: impl FnMut(&PageRange)) -> (Vec<usize>, bool) {
         let mut items = Vec::new();
         let taken = self.shared.heap.take_written_and_arm(self.shared.barrier(), &mut |run| {
+            found(&run);
             items.extend(run.step_by(PAGE).map(|page| Item::Page(page).encode()));
         });
         if let Err(error) = taken {
@@ -373,7 +395,7 @@ impl<'s> Cycle<'s> {
         if let Some(comparison) = &mut self.comparison {
             comparison.before_scan(&self.shared.heap);
         }
-        let (written, failed) = self.take_written();
+        let (written, failed) = self.take_written(|_| ());
         if let Some(comparison) = &mut self.comparison {
             comparison.after_scan(pages(&written));
         }

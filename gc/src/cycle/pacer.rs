@@ -23,6 +23,7 @@
 //! Before a sticky cycle mutators take roomy blocks and those without objects first, and other holes of tracked blocks only when there are none: then it is
 //! high time. Leaves fill holes first in any case.
 
+mod arming;
 mod plan;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,8 +31,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::config::Sticky;
+use crate::config::{Disarm, Sticky};
 use crate::telemetry::CycleKind;
+use arming::Arming;
 use plan::Plan;
 
 /// So many bytes are allocated between two cycles, however small the heap.
@@ -58,6 +60,17 @@ pub struct Lesson {
     pub allocated_before: u64,
     /// How long that took.
     pub before: Duration,
+    /// What its first scan found of the pages that stayed armed since the cycle before. `None` if none did, or if it failed, or there was none.
+    pub watched: Option<Watched>,
+}
+
+/// Pages that stayed armed from one cycle to the next, and in which no mutator got room to allocate.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched {
+    /// How many there were.
+    pub armed: u64,
+    /// How many of them were written, each at the price of a fault.
+    pub written: u64,
 }
 
 impl Lesson {
@@ -89,6 +102,7 @@ impl Demand {
 /// What only the collector thread needs.
 struct Learned {
     plan: Plan,
+    arming: Arming,
     full: Demand,
     sticky: Demand,
     goal: u64,
@@ -97,6 +111,7 @@ struct Learned {
 /// Decides when a cycle starts, and which kind it is. The atomics are counters and thresholds; they order nothing else.
 pub struct Pacer {
     growth: f64,
+    sticky: Sticky,
     heap: u64,
     limit: AtomicU64,
     /// Bytes taken since the last cycle, and how many there must be before the next.
@@ -108,17 +123,24 @@ pub struct Pacer {
     marked: AtomicU64,
     last_was_sticky: AtomicBool,
     sticky_is_next: AtomicBool,
+    pages_stay_armed: AtomicBool,
     learned: Mutex<Learned>,
 }
 
 impl Pacer {
     /// The first cycle starts when three quarters of `heap` bytes are in use. It is a full one.
-    pub fn new(growth: f64, heap: u64, limit: u64, sticky: Sticky) -> Pacer {
+    pub fn new(growth: f64, heap: u64, limit: u64, sticky: Sticky, disarm: Disarm) -> Pacer {
         let heap = heap.min(limit);
-        let learned =
-            Learned { plan: Plan::new(sticky), full: Demand::default(), sticky: Demand::default(), goal: heap };
+        let learned = Learned {
+            plan: Plan::new(sticky),
+            arming: Arming::new(sticky, disarm),
+            full: Demand::default(),
+            sticky: Demand::default(),
+            goal: heap,
+        };
         Pacer {
             growth,
+            sticky,
             heap,
             limit: limit.into(),
             since: 0.into(),
@@ -129,6 +151,7 @@ impl Pacer {
             marked: 0.into(),
             last_was_sticky: false.into(),
             sticky_is_next: false.into(),
+            pages_stay_armed: false.into(),
             learned: learned.into(),
         }
     }
@@ -149,6 +172,16 @@ impl Pacer {
     /// Whether the next cycle is to keep the marks of the last.
     pub fn sticky_is_next(&self) -> bool {
         self.sticky_is_next.load(Ordering::Relaxed)
+    }
+
+    /// Whether pages stay armed from the end of the last cycle to the next. Not before the first.
+    pub fn pages_stay_armed(&self) -> bool {
+        self.pages_stay_armed.load(Ordering::Relaxed)
+    }
+
+    /// Whatever was decided, no page is armed now.
+    pub fn no_page_is_armed(&self) {
+        self.pages_stay_armed.store(false, Ordering::Relaxed);
     }
 
     /// Bytes that carried the mark when the last cycle ended.
@@ -184,7 +217,11 @@ impl Pacer {
             learned.goal = ((lesson.live as f64 * self.growth) as u64).max(self.heap);
         }
         let goal = learned.goal.min(limit);
-        let sticky = learned.plan.next(&lesson, goal) == CycleKind::Sticky;
+        // A cycle with the world stopped armed nothing, and disarmed nothing.
+        let stay_armed =
+            if lesson.kind.is_concurrent() { learned.arming.stays(lesson.watched) } else { self.pages_stay_armed() };
+        let sticky =
+            learned.plan.next(&lesson, goal) == CycleKind::Sticky && (stay_armed || self.sticky == Sticky::Always);
         // Of the first sticky cycle nothing is known but that it will hardly be longer.
         let known = if sticky && learned.sticky.mean > 0.0 { &learned.sticky } else { &learned.full };
         let floor = FLOOR.min(limit / 4);
@@ -197,6 +234,7 @@ impl Pacer {
         self.marked.store(lesson.live, Ordering::Relaxed);
         self.last_was_sticky.store(lesson.kind == CycleKind::Sticky, Ordering::Relaxed);
         self.sticky_is_next.store(sticky, Ordering::Relaxed);
+        self.pages_stay_armed.store(stay_armed, Ordering::Relaxed);
         goal
     }
 }
@@ -219,6 +257,7 @@ mod tests {
             concurrent,
             allocated_before,
             before,
+            watched: None,
         }
     }
 
@@ -232,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_cycle_starts_early_enough_to_end_below_the_goal() {
-        let pacer = Pacer::new(2.0, 32 << 20, 1 << 30, Sticky::Off);
+        let pacer = Pacer::new(2.0, 32 << 20, 1 << 30, Sticky::Off, Disarm::Auto);
         let goal = pacer.learn(lesson(100 << 20, 0, 20 << 20));
         assert_eq!(goal, 200 << 20);
         let used = used_when_a_cycle_starts(&pacer, 100 << 20);
@@ -241,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_cycle_in_which_everybody_waited_teaches_to_start_earlier() {
-        let pacer = Pacer::new(2.0, 32 << 20, 200 << 20, Sticky::Off);
+        let pacer = Pacer::new(2.0, 32 << 20, 200 << 20, Sticky::Off, Disarm::Auto);
         // A MB a millisecond before it, nothing in it: in its 10 ms it would have been 10 MB.
         pacer.learn(lesson(100 << 20, 50 << 20, 0));
         let used = used_when_a_cycle_starts(&pacer, 100 << 20);
@@ -250,14 +289,14 @@ mod tests {
 
     #[test]
     fn a_cycle_with_the_world_stopped_needs_no_room() {
-        let pacer = Pacer::new(2.0, 32 << 20, 200 << 20, Sticky::Off);
+        let pacer = Pacer::new(2.0, 32 << 20, 200 << 20, Sticky::Off, Disarm::Auto);
         pacer.learn(Lesson { concurrent: Duration::ZERO, ..lesson(100 << 20, 50 << 20, 0) });
         assert!(used_when_a_cycle_starts(&pacer, 100 << 20) > 199 << 20);
     }
 
     #[test]
     fn memory_in_use_that_has_holes_is_filled_before_the_next_cycle() {
-        let pacer = Pacer::new(2.0, 32 << 20, 200 << 20, Sticky::Off);
+        let pacer = Pacer::new(2.0, 32 << 20, 200 << 20, Sticky::Off, Disarm::Auto);
         pacer.learn(lesson(100 << 20, 50 << 20, 10 << 20));
         // Blocks with holes fill the heap: the first block without objects is asked for when they are full.
         assert!(pacer.due(195 << 20));
@@ -266,14 +305,14 @@ mod tests {
 
     #[test]
     fn a_full_heap_is_not_collected_all_the_time() {
-        let pacer = Pacer::new(2.0, 32 << 20, 64 << 20, Sticky::Off);
+        let pacer = Pacer::new(2.0, 32 << 20, 64 << 20, Sticky::Off, Disarm::Auto);
         pacer.learn(lesson(64 << 20, 64 << 20, 64 << 20));
         assert!(!pacer.allocated(1024));
     }
 
     #[test]
     fn the_reserve_of_a_sticky_cycle_is_its_own_and_only_a_full_one_moves_the_goal() {
-        let pacer = Pacer::new(2.0, 32 << 20, 1 << 30, Sticky::Auto);
+        let pacer = Pacer::new(2.0, 32 << 20, 1 << 30, Sticky::Auto, Disarm::Auto);
         // A MB a millisecond: the full cycle needs 10 MB, and so does the first sticky one for all one knows.
         let full = lesson(100 << 20, 50 << 20, 0);
         assert_eq!(pacer.learn(full), 200 << 20);

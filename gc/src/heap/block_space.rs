@@ -320,6 +320,13 @@ impl BlockSpace {
         }
     }
 
+    /// Bytes of `range` in blocks that a scan covered and that nobody disarmed since.
+    pub fn armed_bytes(&self, range: &Range<usize>) -> usize {
+        let blocks = self.index(range.start)..self.index(range.end.next_multiple_of(BLOCK));
+        let armed = blocks.filter(|index| self.maybe_armed[*index].load(Ordering::Relaxed));
+        armed.map(|index| range.end.min(self.address(index + 1)) - range.start.max(self.address(index))).sum()
+    }
+
     /// Whether a block of `range` may be armed; forgets it, as the caller disarms it now.
     pub fn forget_armed(&self, range: &Range<usize>) -> bool {
         let mut any = false;

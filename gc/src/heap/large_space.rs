@@ -257,6 +257,23 @@ impl LargeSpace {
         released
     }
 
+    /// Whether a cycle has marked the object that covers `addr`, if one does.
+    pub fn is_marked(&self, addr: usize, metadata: &Metadata) -> bool {
+        self.object_at(addr).is_some_and(|object| Self::marked(object.start, metadata))
+    }
+
+    /// Bytes of pages in objects that a cycle has marked.
+    pub fn marked_bytes(&self, metadata: &Metadata) -> usize {
+        let inner = self.inner.lock();
+        let heads = inner.objects.iter().map(|head| *head as usize);
+        let marked = heads.filter(|head| Self::marked(self.base + head * PAGE, metadata));
+        marked.map(|head| Self::entry(&self.lengths, head).load(Ordering::Relaxed) as usize * PAGE).sum()
+    }
+
+    fn marked(head: usize, metadata: &Metadata) -> bool {
+        metadata.at(head).load(Ordering::Relaxed) & MARK_MASK != 0
+    }
+
     /// Bytes of pages in objects.
     pub fn used_bytes(&self) -> usize {
         self.used_pages.load(Ordering::Relaxed) * PAGE

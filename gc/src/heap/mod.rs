@@ -41,6 +41,8 @@ use metadata::Metadata;
 const BRIDGE_BLOCKS: usize = 4;
 /// The same for free pages between large objects.
 const BRIDGE_PAGES: usize = 64;
+/// Bytes disarmed by one system call, which holds a lock of the address space for as long as it takes: 20 µs.
+const DISARM_AT_ONCE: usize = 1 << 20;
 
 /// The hard limit allows no more memory and no free memory is left: nothing was allocated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -222,6 +224,42 @@ impl Heap {
             barrier.take_and_arm(run, report)?;
         }
         Ok(())
+    }
+
+    /// How many pages a scan would cover now that the last one covered too, and in which no mutator got room since. Each of them that is written
+    /// cost a fault. Asked before marking begins.
+    pub fn pages_left_armed(&self) -> usize {
+        let blocks = &self.tracked.blocks;
+        let in_blocks: usize = blocks.runs(1).iter().map(|run| blocks.armed_bytes(run)).sum();
+        (in_blocks + self.tracked.large.marked_bytes(&self.metadata)) / PAGE
+    }
+
+    /// How many of them are in a run that a scan reports: asked while it does.
+    pub fn left_armed_in(&self, run: &PageRange) -> usize {
+        if run.start < self.tracked.border {
+            return self.tracked.blocks.armed_bytes(run) / PAGE;
+        }
+        run.clone().step_by(PAGE).filter(|page| self.tracked.large.is_marked(*page, &self.metadata)).count()
+    }
+
+    /// Disarms everything tracked that holds objects, while mutators run. Returns how many pages.
+    pub fn disarm(&self, barrier: &dyn Barrier) -> usize {
+        let Regions { blocks, large, .. } = &self.tracked;
+        let block_runs = blocks.runs(BRIDGE_BLOCKS);
+        let mut pages = 0;
+        for run in block_runs.into_iter().chain(large.runs(BRIDGE_PAGES)) {
+            for start in run.clone().step_by(DISARM_AT_ONCE) {
+                let part = start..run.end.min(start + DISARM_AT_ONCE);
+                if part.start < self.tracked.border {
+                    // Who takes a block of it before it is disarmed takes the faults.
+                    blocks.forget_armed(&part);
+                }
+                pages += part.len() / PAGE;
+                // What stays armed costs a fault a page, as it would have anyway.
+                let _ = barrier.disarm(part);
+            }
+        }
+        pages
     }
 
     /// Bytes in use: blocks that are not free, and large objects.

@@ -4,10 +4,11 @@
 //!
 //! ```text
 //! cycle_started  sweep_awaited  handshake_done  pages_armed  marking_done  round_done, round_done, ...
-//! mutators_stopped  roots_traced  pause_ended  cycle_ended  sweep_done
+//! mutators_stopped  roots_traced  pause_ended  cycle_ended  pages_disarmed  sweep_done
 //! ```
 //!
-//! `pages_armed` is the first arming; what a round arms again belongs to its `round_done`.
+//! `pages_armed` is the first arming; what a round arms again belongs to its `round_done`. `pages_disarmed` comes only where pages do not stay armed until
+//! the next cycle.
 //!
 //! A stop-the-world cycle has only `cycle_started`, `sweep_awaited`, `mutators_stopped`, `roots_traced`, `pause_ended`, `cycle_ended` and
 //! `sweep_done`: it marks between the fourth and the fifth. `heap_created` comes before everything else.
@@ -64,6 +65,8 @@ pub trait EventListener: Send + Sync {
     fn pause_ended(&self, pause: Duration) {}
     /// A cycle ended. What it found dead is swept later.
     fn cycle_ended(&self, report: &CycleReport) {}
+    /// Between this cycle and the next writes are free: `pages` OS pages were disarmed, as mutators wrote to too many of those that were left armed.
+    fn pages_disarmed(&self, pages: u64) {}
     /// What the cycle that ended found dead was swept.
     fn sweep_done(&self) {}
     /// The calling thread, helper `worker` of those that mark (the collector's own thread, which is worker 0, tells its phases instead), took part in

@@ -147,7 +147,9 @@ fn fuzzed(random: &mut Random, mechanism: &str, backing: &str) -> String {
     if random.one_in(2) {
         keys.push(format!("rounds={}", random.choose(&[0, 1, 2, 5, 100])));
     }
-    keys.push(format!("sticky={}", random.choose(&["auto", "off", "always"])));
+    for key in ["sticky", "disarm"] {
+        keys.push(format!("{key}={}", random.choose(&["auto", "off", "always"])));
+    }
     match random.below(5) {
         0 => {}
         4 => {

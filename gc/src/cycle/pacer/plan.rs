@@ -103,6 +103,7 @@ mod tests {
             concurrent: Duration::from_millis(100),
             allocated_before: 40 * MB,
             before: Duration::from_millis(500),
+            watched: None,
         }
     }
 

@@ -258,6 +258,10 @@ impl EventListener for Trace {
         }
     }
 
+    fn pages_disarmed(&self, pages: u64) {
+        self.phase("disarm", format_args!(r#""pages":{pages}"#));
+    }
+
     fn sweep_done(&self) {
         let (mut state, _) = self.phase("sweep", format_args!(""));
         state.file.write();
