@@ -503,6 +503,13 @@ end:
             stale[0] = false; stale[1] = false;
 #endif
         };
+#ifdef STICKY
+        /* Perhaps no page stays armed until the next cycle: page by page, while mutators run. */
+        if
+        :: true -> written[0] = true; written[1] = true
+        :: true
+        fi;
+#endif
         /* Sweep, while mutators run and sweep too. */
 #ifdef LARGE
         atomic {
