@@ -141,12 +141,13 @@ fn where_no_write_faults_nothing_is_disarmed() {
 fn pages_that_were_disarmed_are_written_without_faults() {
     let _watchdog = Watchdog::start(Duration::from_secs(120));
     let faults_of_writing = |disarm: &str| {
-        let (heap, _) = heap(&format!("mechanism=async,disarm={disarm}"));
+        let (heap, disarmed) = heap(&format!("mechanism=async,disarm={disarm}"));
         let mut m = heap.attach();
         let array = old(&mut m);
-        // Until the collector's thread has swept, which comes after the disarming.
-        m.collect();
-        std::thread::sleep(Duration::from_millis(100));
+        // It disarms after the cycle that `old` ended with.
+        while disarm == "always" && disarmed.times.load(Ordering::Relaxed) == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let before = faults();
         for slot in array.get(&m).expect("rooted").value().iter() {
             slot.get(&m).expect("every slot has one").to.set(None);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pagemark::__private::{Call, FaultPlan, Kernel, Outcome, When};
 use pagemark::Config;
-use pagemark::telemetry::{CycleReport, EventListener};
+use pagemark::telemetry::{CycleKind, CycleReport, EventListener};
 use pagemark::typed::{Heap, Mutator};
 use pagemark_gc::error::BarrierError;
 use pagemark_workspace::{Watchdog, while_a_graph_changes};
@@ -33,8 +33,8 @@ fn disarming(mechanism: &str) -> Call {
     if mechanism == "mprotect" { Call::MprotectUnprotect } else { Call::UffdUnprotect }
 }
 
-fn heap(mechanism: &str, backing: &str, plan: &Arc<FaultPlan>) -> Heap {
-    let keys = format!("mechanism={mechanism},backing={backing},limit=96M,heap=4M,rounds=2,verify=mark");
+fn heap(mechanism: &str, backing: &str, keys: &str, plan: &Arc<FaultPlan>) -> Heap {
+    let keys = format!("mechanism={mechanism},backing={backing},limit=96M,heap=4M,rounds=2,verify=mark{keys}");
     let config = Config::parse(&keys).expect("a configuration");
     Heap::with_kernel(&config, &Kernel::failing(plan)).expect("it works on this machine")
 }
@@ -110,6 +110,18 @@ impl Saboteur {
         panic!("{rule:?} hit nothing in 200 cycles");
     }
 
+    /// Under a rule, until there was a cycle as `wanted`; others ask for cycles.
+    fn until(&self, m: &mut Mutator, rule: Option<Rule>, wanted: impl Fn(&CycleReport) -> bool) {
+        let mut state = self.state();
+        state.rule = rule;
+        state.cycles.clear();
+        drop(state);
+        while !self.state().cycles.iter().any(|told| wanted(&told.report)) {
+            m.blocking(|| std::thread::sleep(Duration::from_millis(1)));
+        }
+        self.state().rule = None;
+    }
+
     /// One cycle under a rule, and those that ended meanwhile.
     fn cycles(&self, m: &mut Mutator, rule: Option<Rule>) -> Vec<Told> {
         // A cycle that runs now is not counted, since it may have passed the phase.
@@ -173,11 +185,16 @@ fn none_is_blind(mechanism: &str, what: &str, cycles: &[Told]) {
 
 /// One mechanism on one backing: a heap whose graph changes, and its saboteur.
 fn each(body: impl Fn(&str, &mut Mutator, &Arc<FaultPlan>, &Saboteur)) {
+    each_with("", body);
+}
+
+/// The same with more keys.
+fn each_with(keys: &str, body: impl Fn(&str, &mut Mutator, &Arc<FaultPlan>, &Saboteur)) {
     let _watchdog = Watchdog::start(Duration::from_secs(600));
     for mechanism in MECHANISMS {
         for backing in BACKINGS {
             let plan = FaultPlan::new(1);
-            let heap = heap(mechanism, backing, &plan);
+            let heap = heap(mechanism, backing, keys, &plan);
             let saboteur = Saboteur::of(&heap, &plan);
             while_a_graph_changes(&heap, 2, SLOTS, &format!("{mechanism} on {backing}"), |m| {
                 // Once round, so that there is something to arm.
@@ -204,6 +221,21 @@ fn a_scan_that_fails_makes_its_cycle_blind_and_no_other() {
                 let rule = (phase, arming(mechanism), when, outcome);
                 blind_where_hit(mechanism, rule, &saboteur.until_hit(m, rule));
                 none_is_blind(mechanism, &format!("after {rule:?}"), &saboteur.cycles(m, None));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_blind_cycle_among_sticky_ones_loses_nothing() {
+    each_with(",sticky=always,zeal=alloc:1", |mechanism, m, _, saboteur| {
+        for phase in [Phase::Arm, Phase::Rounds, Phase::Pause] {
+            for outcome in [Outcome::Fails(libc::ENOMEM), Outcome::HalfDone(libc::ENOMEM)] {
+                let rule = (phase, arming(mechanism), When::Always, outcome);
+                let is =
+                    |blind: bool| move |report: &CycleReport| report.kind == CycleKind::Sticky && report.blind == blind;
+                saboteur.until(m, Some(rule), is(true));
+                saboteur.until(m, None, is(false));
             }
         }
     });
@@ -304,7 +336,7 @@ fn memory_that_cannot_be_given_back_is_kept_and_used_again() {
     for (mechanism, backing) in MECHANISMS.iter().flat_map(|m| BACKINGS.map(|b| (*m, b))) {
         let what = format!("{mechanism} on {backing}");
         let plan = FaultPlan::new(1);
-        let heap = heap(mechanism, backing, &plan);
+        let heap = heap(mechanism, backing, "", &plan);
         while_a_graph_changes(&heap, 1, SLOTS, &what, |m| {
             for errno in [libc::ENOMEM, libc::EPERM, libc::EINVAL, libc::EINTR] {
                 let before = plan.hits(Call::Release);

@@ -152,6 +152,10 @@ fn forks(keys: &str, forks: u64) {
         let mut children = Vec::new();
         for _ in 0..forks {
             churn(&mut m, &root, 7, 5);
+            let sticky = heap.summary().cycles_sticky;
+            while keys.contains("sticky=always") && heap.summary().cycles_sticky == sticky {
+                churn(&mut m, &root, 7, 1);
+            }
             // SAFETY: the child uses this heap, its own stack and the allocator, which glibc makes whole in a child.
             match unsafe { m.fork() }.expect("there is room for a child") {
                 Forked::Child => child(&heap, &mut m, &root, 7),
@@ -175,6 +179,16 @@ fn parent_and_child_go_on_under_every_mechanism_and_backing() {
     for mechanism in ["async", "sync", "sigbus", "mprotect", "cards", "stop"] {
         for backing in ["anon", "shmem"] {
             forks(&format!("mechanism={mechanism},backing={backing},verify=all,markers=2"), 3);
+        }
+    }
+}
+
+#[test]
+fn parent_and_child_go_on_between_sticky_cycles() {
+    for mechanism in ["async", "sync", "sigbus", "mprotect", "cards"] {
+        for disarm in ["off", "always"] {
+            let keys = format!("mechanism={mechanism},sticky=always,disarm={disarm},zeal=alloc:1,verify=all");
+            forks(&keys, 2);
         }
     }
 }
@@ -207,8 +221,10 @@ fn in_a_child_every_page_starts_as_written() {
                 Forked::Child => {
                     // Whatever page still counted as armed would not be protected, and writes to it would be lost.
                     let all = armed_by_a_cycle(&mut m) >= TREE_PAGES;
+                    // And nobody took them for written: then they would have been disarmed.
+                    let few = armed_by_a_cycle(&mut m) < TREE_PAGES / 2;
                     // SAFETY: ends this process, without the test harness's own end.
-                    unsafe { libc::_exit(i32::from(!all)) }
+                    unsafe { libc::_exit(i32::from(!all) + 2 * i32::from(!few)) }
                 }
             }
         }

@@ -309,7 +309,8 @@ impl<'s> Cycle<'s> {
         if let Some(marking) = &self.marking {
             self.report.objects_marked = marking.objects.load(Ordering::Relaxed);
             self.report.young_bytes = marking.young_bytes.load(Ordering::Relaxed);
-            let kept = if self.keeps_marks() { shared.pacer.marked() } else { 0 };
+            let born_live = shared.heap.take_born_live();
+            let kept = if self.keeps_marks() { shared.pacer.marked() + born_live } else { 0 };
             self.report.live_bytes = kept + marking.bytes.load(Ordering::Relaxed);
             self.report.verify_failures += marking.dangling.load(Ordering::Relaxed);
         }

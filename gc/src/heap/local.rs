@@ -209,7 +209,9 @@ impl Local {
         if !run.zeroed {
             heap.hand_out(&run.range);
         }
-        large.publish(&run.range, &heap.metadata, heap.birth_colour());
+        let colour = heap.birth_colour();
+        heap.born(run.range.len(), colour);
+        large.publish(&run.range, &heap.metadata, colour);
         self.taken += run.range.len() as u64;
         self.fresh += run.range.len() as u64;
         Ok(run.range.start)
@@ -447,6 +449,26 @@ mod tests {
         let lives = |object: &usize| heap.object_at(*object) == Some(*object..object + SIZE);
         let living: BTreeSet<usize> = old.iter().copied().filter(lives).collect();
         assert_eq!(living, [old[0], old[2], new[5]].into(), "what carries the colour, whoever made it when");
+    }
+
+    #[test]
+    fn large_objects_that_no_cycle_will_mark_are_counted_when_they_are_born() {
+        const LARGE: usize = 5 * PAGE;
+        let (heap, barrier, _) = half_alive(Mechanism::Stop, Backing::Anon, Space::Tracked, 4).unwrap();
+        let mut local = Local::new(Space::Leaf);
+        let mut make = || local.refill_and_alloc(&heap, &*barrier, LARGE).unwrap();
+        heap.finish_sweeping();
+        heap.start_marking(false);
+        heap.end_marking(false);
+        heap.finish_sweeping();
+        let born = make();
+        assert_eq!(heap.take_born_live(), LARGE as u64);
+        heap.sweep_large();
+        assert!(heap.object_at(born).is_some(), "it is new, and was not freed");
+        make();
+        heap.start_marking(true);
+        make();
+        assert_eq!(heap.take_born_live(), 0, "these are born white, and marked if they live");
     }
 
     #[test]

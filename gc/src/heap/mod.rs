@@ -80,6 +80,8 @@ pub struct Heap {
     colour: AtomicU8,
     /// True from the end of a pause until the large objects that the cycle found dead are freed.
     large_unswept: AtomicBool,
+    /// Bytes of large objects born with the live colour since they were last asked for: no cycle marks them, and so none counts them.
+    born_live: AtomicU64,
     /// The next cycle keeps the marks of the last, if all goes as planned: see [`Heap::prefers_fresh`].
     prefers_fresh: AtomicBool,
     /// Swept memory is filled.
@@ -129,6 +131,7 @@ impl Heap {
             marking: AtomicBool::new(false),
             colour: AtomicU8::new(1),
             large_unswept: AtomicBool::new(false),
+            born_live: AtomicU64::new(0),
             prefers_fresh: AtomicBool::new(false),
             poison,
             poison_failures: AtomicU64::new(0),
@@ -175,6 +178,18 @@ impl Heap {
         let colour = self.colour.load(Ordering::Acquire);
         // Acquire pairs with the Release in `sweep_large`: an object without the colour is published after the sweep.
         if self.large_unswept.load(Ordering::Acquire) { colour } else { 0 }
+    }
+
+    /// A large object of `bytes` is born with `colour`.
+    pub fn born(&self, bytes: usize, colour: u8) {
+        if colour != 0 {
+            self.born_live.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes of large objects that were born with the live colour, since the last call.
+    pub fn take_born_live(&self) -> u64 {
+        self.born_live.swap(0, Ordering::Relaxed)
     }
 
     /// A cycle starts, and all blocks are swept. Unless it keeps the marks there are, the other colour means live from now on.
