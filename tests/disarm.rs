@@ -43,7 +43,8 @@ impl EventListener for Disarmed {
 }
 
 fn heap(keys: &str) -> (Heap, Arc<Disarmed>) {
-    let config = Config::parse(&format!("limit=256M,heap=64M,{keys}")).expect("the keys are valid");
+    let limit = if keys.contains("limit=") { "" } else { "limit=256M,heap=64M," };
+    let config = Config::parse(&format!("{limit}{keys}")).expect("the keys are valid");
     let heap = Heap::new(&config).expect("works on this machine");
     let disarmed = Arc::new(Disarmed::default());
     heap.raw().add_listener(disarmed.clone());
@@ -100,9 +101,7 @@ fn program(keys: &str, every: usize, cycles: usize) -> u64 {
     // The end of the heap waits for its thread, which disarms after a cycle is over.
     drop((array, m, heap));
     assert_eq!(disarmed.lost.load(Ordering::Relaxed), 0, "{keys}");
-    let (times, pages) = (disarmed.times.load(Ordering::Relaxed), disarmed.pages.load(Ordering::Relaxed));
-    assert!(pages >= times * PAGES, "{keys}: {pages} pages in {times} times, and there are {PAGES}");
-    times
+    disarmed.times.load(Ordering::Relaxed)
 }
 
 #[test]
@@ -122,12 +121,59 @@ fn pages_are_disarmed_where_a_program_writes_to_most_of_them_and_nowhere_else() 
 fn who_decides_beforehand_is_obeyed_and_loses_nothing() {
     let _watchdog = Watchdog::start(Duration::from_secs(300));
     for mechanism in MECHANISMS {
-        for sticky in ["off", "always"] {
-            let keys = format!("mechanism={mechanism},sticky={sticky}");
-            assert_eq!(program(&format!("{keys},disarm=off"), 1, 3), 0, "{keys}");
-            // After the cycle that makes the objects old, too.
-            assert_eq!(program(&format!("{keys},disarm=always"), 3, 3), 4, "{keys}");
+        let keys = format!("mechanism={mechanism}");
+        assert_eq!(program(&format!("{keys},disarm=off"), 1, 3), 0, "{keys}");
+        // After the cycle that makes the objects old, too.
+        assert_eq!(program(&format!("{keys},disarm=always"), 3, 3), 4, "{keys}");
+    }
+}
+
+#[test]
+fn a_sticky_cycle_after_pages_were_disarmed_loses_nothing() {
+    let _watchdog = Watchdog::start(Duration::from_secs(300));
+    for mechanism in MECHANISMS {
+        let keys = format!("mechanism={mechanism},sticky=always,disarm=always,zeal=alloc:1,verify=mark");
+        let (heap, disarmed) = heap(&keys);
+        let mut m = heap.attach();
+        let array = old(&mut m);
+        let mut turn = 0;
+        while heap.summary().cycles_sticky < 5 {
+            turn += 1;
+            write(&m, &array, 7, turn);
+            m.poll();
         }
+        for slot in array.get(&m).expect("rooted").value().iter().step_by(7) {
+            let at = slot.get(&m).expect("every slot has one");
+            assert_eq!(at.to.get(&m).map(|last| last.number - at.number), Some(turn as u64), "{keys}");
+        }
+        drop((array, m, heap));
+        assert_eq!(disarmed.lost.load(Ordering::Relaxed), 0, "{keys}");
+        assert!(disarmed.times.load(Ordering::Relaxed) >= 5, "{keys}");
+    }
+}
+
+#[test]
+fn what_was_never_armed_does_not_count_as_written() {
+    let _watchdog = Watchdog::start(Duration::from_secs(120));
+    for mechanism in MECHANISMS {
+        let (heap, disarmed) = heap(&format!("mechanism={mechanism},limit=24M"));
+        let mut m = heap.attach();
+        let array = old(&mut m);
+        for turn in 1..=3 {
+            // Large objects, no scan has covered them, until the heap is full: then a cycle marks them that scans nothing. Nothing old was written.
+            let mut large = Vec::new();
+            loop {
+                match m.alloc_array::<Node>(OLD).map(|one| m.root(Some(one))) {
+                    Ok(root) => large.push(root),
+                    Err(_) if m.reclaim(OLD * 8).is_ok() => {}
+                    Err(_) => break,
+                }
+            }
+            assert!(heap.summary().cycles_stw >= turn, "{mechanism}");
+            m.collect();
+        }
+        drop((array, m, heap));
+        assert_eq!(disarmed.times.load(Ordering::Relaxed), 0, "{mechanism}");
     }
 }
 
@@ -148,6 +194,8 @@ fn pages_that_were_disarmed_are_written_without_faults() {
         while disarm == "always" && disarmed.times.load(Ordering::Relaxed) == 0 {
             std::thread::sleep(Duration::from_millis(1));
         }
+        let pages = disarmed.pages.load(Ordering::Relaxed);
+        assert!(pages >= PAGES || disarm == "off", "{pages} pages, and there are {PAGES}");
         let before = faults();
         for slot in array.get(&m).expect("rooted").value().iter() {
             slot.get(&m).expect("every slot has one").to.set(None);

@@ -220,6 +220,12 @@ impl Control {
         }
     }
 
+    /// Whether somebody waits until the collector thread is done with the last request.
+    pub fn is_wanted(&self) -> bool {
+        let state = self.state.lock();
+        state.requested.is_some() || state.held || state.shutdown
+    }
+
     /// Keeps cycles from starting, once the collector thread has nothing to do, until [`Control::release`].
     pub fn hold(&self) {
         let mut state = self.state.lock();

@@ -141,7 +141,10 @@ fn restart(mutator: &Mutator) -> Result<(), String> {
     let shared = collector.shared();
     shared.heap.mapping.restart_in_child().map_err(|error| error.to_string())?;
     shared.barrier().restart_in_child().map_err(|error| error.to_string())?;
-    shared.pacer.no_page_is_armed();
+    if shared.barrier().writes_fault() {
+        shared.pacer.no_page_is_armed();
+        shared.heap.prefer_fresh(false);
+    }
     if let Some(trace) = &shared.trace {
         trace.restart_in_child().map_err(|error| format!("cannot write a trace of its own: {error}"))?;
     }

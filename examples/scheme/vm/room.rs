@@ -58,7 +58,7 @@ impl<S: Stores> Vm<S> {
     /// for the next.
     #[cold]
     pub fn save_reserve(&mut self) {
-        let Retry { countdown, last, escaped, .. } = &self.shared.retry;
+        let Retry { countdown, last, given_up, escaped } = &self.shared.retry;
         let left = countdown.load(Ordering::Relaxed);
         if left > 0 {
             countdown.store(left - 1, Ordering::Relaxed);
@@ -76,6 +76,8 @@ impl<S: Stores> Vm<S> {
                 let slot = &self.shared.immortals.reserve;
                 let _ = slot.compare_exchange(Value::FALSE.0, v.0, Ordering::Release, Ordering::Relaxed);
                 last.store(0, Ordering::Relaxed);
+                given_up.store(false, Ordering::Relaxed);
+                escaped.store(false, Ordering::Relaxed);
             }
             Err(_) => {
                 let wait = (2 * last.load(Ordering::Relaxed)).clamp(1, 1024);

@@ -100,7 +100,7 @@ pub static KEYS: [Key; 18] = [
     Key {
         name: "disarm",
         allowed: "auto|off|always",
-        doc: "between cycles pages are not armed: as long as that pays, never, or always; sticky cycles of any use need them armed",
+        doc: "between cycles pages are not armed: as long as that pays (never with sticky=always), never, or always",
         bare: false,
         set: |c, v| Disarm::ALL.iter().find(|d| d.name() == v).map(|d| c.disarm = *d),
         show: |c| c.disarm.name().to_string(),

@@ -120,8 +120,9 @@ fn finish(shared: &Shared, report: &CycleReport, goal: u64, retention: &mut Rete
     let needed = retention.keep(shared.heap.used_bytes() as u64, Instant::now(), report.reason == Reason::Explicit);
     shared.heap.sweep_large();
     shared.control.completed();
-    if report.kind.is_concurrent() && !shared.pacer.pages_stay_armed() {
-        let pages = shared.heap.disarm(shared.barrier());
+    if report.kind.is_concurrent() && !shared.pacer.pages_stay_armed() && shared.barrier().writes_fault() {
+        // Not where the next cycle, which arms them again, is about to start.
+        let pages = shared.heap.disarm(shared.barrier(), || shared.control.is_wanted());
         shared.listen(|listener| listener.pages_disarmed(pages as u64));
     }
     shared.heap.finish_sweeping();

@@ -179,9 +179,10 @@ impl Pacer {
         self.pages_stay_armed.load(Ordering::Relaxed)
     }
 
-    /// Whatever was decided, no page is armed now.
+    /// Whatever was decided, no page is armed now; so the next cycle had better be a full one.
     pub fn no_page_is_armed(&self) {
         self.pages_stay_armed.store(false, Ordering::Relaxed);
+        self.sticky_is_next.store(false, Ordering::Relaxed);
     }
 
     /// Bytes that carried the mark when the last cycle ended.

@@ -1,7 +1,7 @@
 //! Objects larger than 8 KB, each on pages of its own.
 //!
 //! Two tables with an entry a page: `heads` says which page an object starts on (so that any interior
-//! address finds its object with one load) and `lengths`, at that page, how many pages it has. The start's metadata byte
+//! address finds its object with one load) and `lengths`, at that page, how many pages it has, and whether a scan has armed them. The start's metadata byte
 //! carries START and the mark, as everywhere. Free pages are kept as coalesced runs: *stale* ones still have memory behind them, *clean* ones
 //! have none and read as zero.
 
@@ -11,10 +11,15 @@ use std::sync::atomic::AtomicU32;
 
 use super::footprint::Footprint;
 use super::metadata::{MARK_MASK, Metadata, START};
-use crate::layout::PAGE;
+use crate::layout::{MAX_LIMIT, PAGE};
 use crate::memory::TableMapping;
 use crate::primitive::Mutex;
 use crate::primitive::atomic::{AtomicUsize, Ordering};
+
+/// In an entry of `lengths`: a scan has armed the object's pages. No object is so long.
+const ARMED: u32 = 1 << 31;
+
+const _: () = assert!(MAX_LIMIT / PAGE < ARMED as usize);
 
 /// Free page runs, found by length (best fit) and by place (to coalesce).
 #[derive(Default)]
@@ -70,8 +75,10 @@ impl FreeRuns {
 struct Inner {
     stale: FreeRuns,
     clean: FreeRuns,
-    /// Head pages of all objects.
+    /// Head pages of all objects, in the order in which they were published.
     objects: Vec<u32>,
+    /// So many of them, the oldest, are noted as armed.
+    armed: usize,
 }
 
 /// Pages handed out for one object.
@@ -125,6 +132,15 @@ impl LargeSpace {
         debug_assert!(page * 4 < table.len());
         // SAFETY: the table has an entry for each page of the region, zeroed at first, accessed as atomics only.
         unsafe { &*(table.as_ptr() as *const AtomicU32).add(page) }
+    }
+
+    /// How many pages the object has that starts at page `head`.
+    fn pages(&self, head: usize) -> usize {
+        (Self::entry(&self.lengths, head).load(Ordering::Relaxed) & !ARMED) as usize
+    }
+
+    fn is_noted(&self, head: usize) -> bool {
+        Self::entry(&self.lengths, head).load(Ordering::Relaxed) & ARMED != 0
     }
 
     fn page(&self, addr: usize) -> usize {
@@ -181,7 +197,7 @@ impl LargeSpace {
     /// The object that covers `addr`, as its address range.
     pub fn object_at(&self, addr: usize) -> Option<Range<usize>> {
         let head = Self::entry(&self.heads, self.page(addr)).load(Ordering::Acquire).checked_sub(1)? as usize;
-        let pages = Self::entry(&self.lengths, head).load(Ordering::Relaxed) as usize;
+        let pages = self.pages(head);
         let start = self.base + head * PAGE;
         Some(start..start + pages * PAGE)
     }
@@ -192,13 +208,15 @@ impl LargeSpace {
         let mut inner = self.inner.lock();
         let mut freed = 0;
         let objects = std::mem::take(&mut inner.objects);
+        let mut armed = 0;
         let kept = objects.into_iter().filter(|&head| {
             let head = head as usize;
             let addr = self.base + head * PAGE;
             if metadata.at(addr).load(Ordering::Relaxed) & MARK_MASK == live {
+                armed += usize::from(self.is_noted(head));
                 return true;
             }
-            let pages = Self::entry(&self.lengths, head).load(Ordering::Relaxed) as usize;
+            let pages = self.pages(head);
             metadata.at(addr).store(0, Ordering::Relaxed);
             for page in head..head + pages {
                 Self::entry(&self.heads, page).store(0, Ordering::Relaxed);
@@ -209,6 +227,7 @@ impl LargeSpace {
             false
         });
         inner.objects = kept.collect();
+        inner.armed = armed;
         drop(inner);
         self.used_pages.fetch_sub(freed, Ordering::Relaxed);
         freed * PAGE
@@ -257,21 +276,30 @@ impl LargeSpace {
         released
     }
 
-    /// Whether a cycle has marked the object that covers `addr`, if one does.
-    pub fn is_marked(&self, addr: usize, metadata: &Metadata) -> bool {
-        self.object_at(addr).is_some_and(|object| Self::marked(object.start, metadata))
+    /// How many objects there are.
+    pub fn objects(&self) -> usize {
+        self.inner.lock().objects.len()
     }
 
-    /// Bytes of pages in objects that a cycle has marked.
-    pub fn marked_bytes(&self, metadata: &Metadata) -> usize {
+    /// Notes that a scan armed the first `count` objects, of which none was freed since they were counted.
+    pub fn note_armed(&self, count: usize) {
+        let mut inner = self.inner.lock();
+        let new = inner.armed..count;
+        for head in &inner.objects[new] {
+            Self::entry(&self.lengths, *head as usize).fetch_or(ARMED, Ordering::Relaxed);
+        }
+        inner.armed = count;
+    }
+
+    /// Whether `addr` lies in an object whose pages a scan has armed.
+    pub fn is_armed(&self, addr: usize) -> bool {
+        self.object_at(addr).is_some_and(|object| self.is_noted(self.page(object.start)))
+    }
+
+    /// Bytes of pages in such objects.
+    pub fn armed_bytes(&self) -> usize {
         let inner = self.inner.lock();
-        let heads = inner.objects.iter().map(|head| *head as usize);
-        let marked = heads.filter(|head| Self::marked(self.base + head * PAGE, metadata));
-        marked.map(|head| Self::entry(&self.lengths, head).load(Ordering::Relaxed) as usize * PAGE).sum()
-    }
-
-    fn marked(head: usize, metadata: &Metadata) -> bool {
-        metadata.at(head).load(Ordering::Relaxed) & MARK_MASK != 0
+        inner.objects[..inner.armed].iter().map(|head| self.pages(*head as usize) * PAGE).sum()
     }
 
     /// Bytes of pages in objects.
@@ -291,7 +319,7 @@ impl LargeSpace {
         let runs = |runs: &FreeRuns| runs.by_start.iter().map(|(start, pages)| range(*start, *pages)).collect();
         let object = |head: &u32| {
             let head = *head as usize;
-            range(head, Self::entry(&self.lengths, head).load(Ordering::Relaxed) as usize)
+            range(head, self.pages(head))
         };
         PageMap {
             objects: inner.objects.iter().map(object).collect(),

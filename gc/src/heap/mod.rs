@@ -235,43 +235,51 @@ impl Heap {
             self.tracked.blocks.note_armed(&run);
             taken?;
         }
+        // Counted first: what is made from now on may lie outside of these runs.
+        let large = self.tracked.large.objects();
         for run in self.tracked.large.runs(BRIDGE_PAGES) {
             barrier.take_and_arm(run, report)?;
         }
+        self.tracked.large.note_armed(large);
         Ok(())
     }
 
-    /// How many pages a scan would cover now that the last one covered too, and in which no mutator got room since. Each of them that is written
-    /// cost a fault. Asked before marking begins.
+    /// How many pages hold objects, were armed by some scan, and were given to no mutator since. Each of them that is written cost a fault, unless all
+    /// were disarmed.
     pub fn pages_left_armed(&self) -> usize {
         let blocks = &self.tracked.blocks;
         let in_blocks: usize = blocks.runs(1).iter().map(|run| blocks.armed_bytes(run)).sum();
-        (in_blocks + self.tracked.large.marked_bytes(&self.metadata)) / PAGE
+        (in_blocks + self.tracked.large.armed_bytes()) / PAGE
     }
 
-    /// How many of them are in a run that a scan reports: asked while it does.
+    /// How many of them are in a run that a scan reports: asked by what hears the report.
     pub fn left_armed_in(&self, run: &PageRange) -> usize {
         if run.start < self.tracked.border {
             return self.tracked.blocks.armed_bytes(run) / PAGE;
         }
-        run.clone().step_by(PAGE).filter(|page| self.tracked.large.is_marked(*page, &self.metadata)).count()
+        run.clone().step_by(PAGE).filter(|page| self.tracked.large.is_armed(*page)).count()
     }
 
-    /// Disarms everything tracked that holds objects, while mutators run. Returns how many pages.
-    pub fn disarm(&self, barrier: &dyn Barrier) -> usize {
+    /// Disarms everything tracked that holds objects, while mutators run, until `enough` says so. Returns how many pages.
+    pub fn disarm(&self, barrier: &dyn Barrier, enough: impl Fn() -> bool) -> usize {
         let Regions { blocks, large, .. } = &self.tracked;
         let block_runs = blocks.runs(BRIDGE_BLOCKS);
         let mut pages = 0;
         for run in block_runs.into_iter().chain(large.runs(BRIDGE_PAGES)) {
             for start in run.clone().step_by(DISARM_AT_ONCE) {
+                if enough() {
+                    return pages;
+                }
                 let part = start..run.end.min(start + DISARM_AT_ONCE);
                 if part.start < self.tracked.border {
                     // Who takes a block of it before it is disarmed takes the faults.
                     blocks.forget_armed(&part);
                 }
-                pages += part.len() / PAGE;
+                let length = part.len() / PAGE;
                 // What stays armed costs a fault a page, as it would have anyway.
-                let _ = barrier.disarm(part);
+                if barrier.disarm(part).is_ok() {
+                    pages += length;
+                }
             }
         }
         pages

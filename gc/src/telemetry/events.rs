@@ -65,7 +65,7 @@ pub trait EventListener: Send + Sync {
     fn pause_ended(&self, pause: Duration) {}
     /// A cycle ended. What it found dead is swept later.
     fn cycle_ended(&self, report: &CycleReport) {}
-    /// Between this cycle and the next writes are free: `pages` OS pages were disarmed, as mutators wrote to too many of those that were left armed.
+    /// Until the next cycle writes are free: `pages` OS pages were disarmed.
     fn pages_disarmed(&self, pages: u64) {}
     /// What the cycle that ended found dead was swept.
     fn sweep_done(&self) {}

@@ -8,8 +8,8 @@
 //!
 //! A fault costs a writer as much as disarming and arming seven pages (`async` on a virtual machine: 0.93 µs to 0.13; `pagemark barriers`), and with a mechanism
 //! that resolves faults in user mode, as much as thirty to a thousand. Programs are of two kinds: those that leave what is old alone write to few of the
-//! armed pages before the next cycle, and those that do not, to nearly all. The line is drawn at a quarter. For the second kind sticky cycles are no
-//! use either: what they would have to trace again lies everywhere.
+//! armed pages before the next cycle, and those that do not, to nearly all. The line is drawn at a quarter. For the second kind sticky cycles are of little
+//! use: what they would have to trace again lies everywhere.
 //!
 //! Of pages that were disarmed nothing is learnt. So after some cycles they are left armed again, to see: after four, then eight, then sixteen, for as long as
 //! the answer is the same.
