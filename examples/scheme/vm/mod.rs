@@ -187,6 +187,7 @@ pub struct Shared<S: Stores> {
     pub immortals_lock: Mutex<()>,
     /// Bytes of the reserve.
     pub reserve: usize,
+    /// When it is tried for again if it is missing.
     pub retry: room::Retry,
     pub consts: Consts,
     pub envs: Mutex<Environments>,

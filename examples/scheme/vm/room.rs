@@ -10,7 +10,7 @@ use crate::error::{Body, SchemeError};
 use crate::value::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// When a missing reserve is tried for again.
+/// When a missing reserve is tried for again. Counts and hints, which order nothing: a thread that misses one tries later, or once too often.
 #[derive(Default)]
 pub struct Retry {
     /// Safepoints until then, and how many that was the last time: each try that fails makes the collector run.

@@ -320,7 +320,8 @@ impl BlockSpace {
         }
     }
 
-    /// Bytes of `range` in blocks that a scan covered and that nobody disarmed since.
+    /// Bytes of `range` in blocks that a scan covered and that nobody disarmed since. A count to decide by, which orders nothing: a block that is being taken
+    /// at this moment counts or not.
     pub fn armed_bytes(&self, range: &Range<usize>) -> usize {
         let blocks = self.index(range.start)..self.index(range.end.next_multiple_of(BLOCK));
         let armed = blocks.filter(|index| self.maybe_armed[*index].load(Ordering::Relaxed));

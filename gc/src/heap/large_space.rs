@@ -286,6 +286,7 @@ impl LargeSpace {
         let mut inner = self.inner.lock();
         let new = inner.armed..count;
         for head in &inner.objects[new] {
+            // Relaxed: the cycle's thread alone asks. An exchange, for the length that markers read beside it.
             Self::entry(&self.lengths, *head as usize).fetch_or(ARMED, Ordering::Relaxed);
         }
         inner.armed = count;

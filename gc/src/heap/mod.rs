@@ -41,7 +41,7 @@ use metadata::Metadata;
 const BRIDGE_BLOCKS: usize = 4;
 /// The same for free pages between large objects.
 const BRIDGE_PAGES: usize = 64;
-/// Bytes disarmed by one system call, which holds a lock of the address space for as long as it takes: 20 µs.
+/// Bytes disarmed by one system call, which holds a lock of the address space for as long as it takes: some 20 to 70 µs.
 const DISARM_AT_ONCE: usize = 1 << 20;
 
 /// The hard limit allows no more memory and no free memory is left: nothing was allocated.
@@ -183,6 +183,7 @@ impl Heap {
     /// A large object of `bytes` is born with `colour`.
     pub fn born(&self, bytes: usize, colour: u8) {
         if colour != 0 {
+            // Relaxed: asked for in a pause, which orders what every mutator did before it.
             self.born_live.fetch_add(bytes as u64, Ordering::Relaxed);
         }
     }

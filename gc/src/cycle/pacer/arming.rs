@@ -7,7 +7,7 @@
 //! * *disarmed*, each page costs the disarming and the arming, written or not. Both are done for whole ranges at once, by the collector's thread.
 //!
 //! A fault costs a writer as much as disarming and arming seven pages (`async` on a virtual machine: 0.93 µs to 0.13; `pagemark barriers`), and with a mechanism
-//! that resolves faults in user mode, as much as thirty to a thousand. Programs are of two kinds: those that leave what is old alone write to few of the
+//! that resolves faults in user mode, as thirty to several hundred. Programs are of two kinds: those that leave what is old alone write to few of the
 //! armed pages before the next cycle, and those that do not, to nearly all. The line is drawn at a quarter. For the second kind sticky cycles are of little
 //! use: what they would have to trace again lies everywhere.
 //!
