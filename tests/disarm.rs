@@ -29,6 +29,17 @@ struct Disarmed {
     times: AtomicU64,
     pages: AtomicU64,
     lost: AtomicU64,
+    /// Cycles after which nothing is left to do.
+    over: AtomicU64,
+}
+
+impl Disarmed {
+    /// Waits for what the collector's thread does after a cycle: it leaves off as soon as another is asked for.
+    fn settled(&self, heap: &Heap) {
+        while self.over.load(Ordering::Relaxed) < heap.summary().cycles {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 impl EventListener for Disarmed {
@@ -39,6 +50,10 @@ impl EventListener for Disarmed {
 
     fn cycle_ended(&self, report: &CycleReport) {
         self.lost.fetch_add(report.verify_failures, Ordering::Relaxed);
+    }
+
+    fn sweep_done(&self) {
+        self.over.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -89,6 +104,7 @@ fn program(keys: &str, every: usize, cycles: usize) -> u64 {
     let mut m = heap.attach();
     let array = old(&mut m);
     for turn in 1..=cycles {
+        disarmed.settled(&heap);
         write(&m, &array, every, turn);
         m.collect();
     }
@@ -192,10 +208,7 @@ fn pages_that_were_disarmed_are_written_without_faults() {
         let (heap, disarmed) = heap(&format!("mechanism=async,disarm={disarm}"));
         let mut m = heap.attach();
         let array = old(&mut m);
-        // It disarms after the cycle that `old` ended with.
-        while disarm == "always" && disarmed.times.load(Ordering::Relaxed) == 0 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        disarmed.settled(&heap);
         let pages = disarmed.pages.load(Ordering::Relaxed);
         assert!(pages >= PAGES || disarm == "off", "{pages} pages, and there are {PAGES}");
         let before = faults();

@@ -18,7 +18,7 @@ use pagemark::{CardTable, Config, Exhausted, Trace};
 const THREADS: usize = 4;
 const REFERENCES: usize = 4;
 /// Enough for the cycles of any pace on a slow machine.
-const TOO_LONG: Duration = Duration::from_secs(20);
+const TOO_LONG: Duration = Duration::from_secs(60);
 /// How many replaced nodes hang behind one another.
 const CHAIN: usize = 6;
 
@@ -237,7 +237,7 @@ fn config(keys: &str) -> Config {
 
 fn survives(mechanism: &str) {
     let _alone = alone();
-    let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(300));
+    let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(600));
     for backing in ["anon", "shmem"] {
         let keys = [
             "zeal=alloc:1,verify=mark,sticky=off",
@@ -291,7 +291,7 @@ fn an_old_graph_survives_stop() {
 #[test]
 fn an_old_graph_survives_stops_after_every_phase() {
     let _alone = alone();
-    let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(300));
+    let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(600));
     for phase in ["handshake", "arm", "mark", "round", "pause", "sweep"] {
         let keys = format!("mechanism=async,zeal=phase:{phase},verify=all,oracle,poison,markers=2");
         let heap = Heap::new(&config(&keys)).expect("works on this machine");
@@ -305,7 +305,7 @@ fn an_old_graph_survives_stops_after_every_phase() {
 #[test]
 fn a_report_that_is_dropped_is_caught_by_the_oracle() {
     let _alone = alone();
-    let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(300));
+    let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(600));
     for defect in [Defect::SkipArming, Defect::DropDirtyPage] {
         let caught = (0..8).any(|seed| {
             let heap = Heap::with_defect(&config("mechanism=async,zeal=alloc:1,oracle"), defect).expect("works here");
@@ -319,7 +319,7 @@ fn a_report_that_is_dropped_is_caught_by_the_oracle() {
 /// The defect must show in the shadow check without `verify`, and in `verify`.
 fn is_caught(defect: Defect) {
     let _alone = alone();
-    let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(300));
+    let _watchdog = pagemark_workspace::Watchdog::start(Duration::from_secs(600));
     let caught = |keys: &str, seen: &dyn Fn(&Heap, usize) -> bool| {
         (0..8).any(|seed| {
             let heap = Heap::with_defect(&config(keys), defect).expect("works on this machine");

@@ -85,7 +85,7 @@ fn a_thread_that_sleeps_in_blocking_delays_no_collection() {
                 let kept = m.root(Some(list(&m, 0, 1000)));
                 m.blocking(|| {
                     asleep.send(()).expect("the other thread waits");
-                    let _ = woken.recv_timeout(Duration::from_secs(3));
+                    let _ = woken.recv_timeout(Duration::from_secs(30));
                 });
                 check(&m, kept.get(&m), 0, 1000);
             });
@@ -94,7 +94,7 @@ fn a_thread_that_sleeps_in_blocking_delays_no_collection() {
             for _ in 0..5 {
                 let start = Instant::now();
                 m.collect();
-                assert!(start.elapsed() < Duration::from_millis(500), "{config}: {:?}", start.elapsed());
+                assert!(start.elapsed() < Duration::from_secs(5), "{config}: {:?}", start.elapsed());
             }
             assert!(!sleeper.is_finished());
             drop(wake);
@@ -346,7 +346,7 @@ fn threads_that_poll_are_stopped_in_no_time() {
     });
     // Each has a few microseconds of work between two polls. What is measured here is the scheduler of a loaded machine.
     let times = heap.summary().time_to_stop_us;
-    assert!(times.p50 < 20_000.0 && times.max < 1_000_000.0, "{times:?}");
+    assert!(times.p50 < 100_000.0 && times.max < 5_000_000.0, "{times:?}");
 }
 
 #[test]
