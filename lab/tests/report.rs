@@ -381,6 +381,177 @@ fn two_runs_show_nothing_and_other_parameters_are_not_compared() {
     assert!(!markdown.contains("| lru, async |") && markdown.contains("| churn, async |"));
 }
 
+/// The peers of [`crowd`] beside `go`.
+const MORE_PEERS: [&str; 5] = ["g1", "libgc", "malloc", "mimalloc", "zgc"];
+
+/// The fixture with six peers, in rounds.
+fn crowd() -> Value {
+    let mut results = fixture();
+    for (index, name) in MORE_PEERS.into_iter().enumerate() {
+        results["contestants"].as_array_mut().expect("contestants").push(contestant(name, "peer", "others"));
+        let runs = results["runs"].as_array_mut().expect("runs");
+        for workload in ["churn", "lru"] {
+            for more in [0.0, 0.75, 0.25] {
+                let elapsed = 5.0 + index as f64 + more;
+                runs.push(run(workload, name, 2.0, "main", measured(elapsed, 0.5, elapsed, None)));
+            }
+        }
+    }
+    let mut seen = std::collections::HashMap::new();
+    for run in results["runs"].as_array_mut().expect("runs").iter_mut().filter(|run| run["purpose"] == "main") {
+        let round = seen.entry((run["workload"].to_string(), run["contestant"].to_string())).or_insert(0);
+        run["round"] = json!(*round);
+        *round += 1;
+    }
+    results
+}
+
+/// Multiplies all that has time in it, of the runs that are meant.
+fn stretch(results: &mut Value, factor: f64, meant: impl Fn(&Value) -> bool) {
+    for run in results["runs"].as_array_mut().expect("runs").iter_mut().filter(|run| meant(run)) {
+        for pointer in ["/measured/elapsed_s", "/measured/cpu/total_s", "/measured/steps/max_ms"] {
+            if let Some(value) = run.pointer_mut(pointer) {
+                *value = json!(value.as_f64().expect("a number") * factor);
+            }
+        }
+    }
+}
+
+fn version_of<'a>(results: &'a mut Value, name: &str) -> &'a mut Value {
+    let contestants = results["contestants"].as_array_mut().expect("contestants");
+    &mut contestants.iter_mut().find(|contestant| contestant["name"] == name).expect("it is there")["version"]
+}
+
+const CHANGED: &str = "What changed since 2026-01-02T03:04:05Z";
+const DRIFT: &str = "The machine's drift";
+const COUNTS: &str = "Changes, and those that chance makes";
+
+/// The Markdown of a comparison that is made, and what stands on the terminal.
+fn compared(name: &str, new: &Value, old: &Value) -> (String, String) {
+    let (scratch, output) = against(name, new, old, &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    (scratch.read("out/report.md"), String::from_utf8_lossy(&output.stdout).to_string())
+}
+
+#[test]
+fn what_happens_to_the_peers_too_is_the_machine_and_no_change() {
+    let mut new = crowd();
+    stretch(&mut new, 1.3, |run| run["workload"] == "churn");
+    stretch(&mut new, 2.0, |run| run["workload"] == "churn" && run["contestant"] == "async");
+    let (markdown, terminal) = compared("drift", &new, &crowd());
+    for metric in ["time", "processor time", "worst step"] {
+        let of = |row: &str| cell(&markdown, CHANGED, row, metric);
+        assert!(of("churn, async").starts_with("×2.00 more ("), "{metric}: {}", of("churn, async"));
+        for peer in MORE_PEERS.into_iter().chain(["go", "none"]) {
+            let said = of(&format!("churn, {peer}"));
+            assert!(said.starts_with("×1.00 noise ("), "{metric} of {peer}: {said}");
+        }
+        assert!(of("lru, async").starts_with("×1.00 noise ("));
+        // Eight contestants of the one workload were slower as measured.
+        assert_eq!(cell(&markdown, COUNTS, metric, "changes as measured"), "8");
+        assert_eq!(cell(&markdown, COUNTS, metric, "changes"), "1");
+        assert_eq!(cell(&markdown, COUNTS, metric, "compared"), "16");
+        assert_eq!(cell(&markdown, COUNTS, metric, "by chance alone, about"), "1.60");
+    }
+    assert_eq!(cell(&markdown, DRIFT, "churn", "drift"), "×1.30 (1.30–1.30)");
+    assert_eq!(cell(&markdown, DRIFT, "churn", "peers"), "6");
+    assert_eq!(cell(&markdown, DRIFT, "lru", "drift"), "×1.00 (1.00–1.00)");
+    assert!(markdown.contains("That was so 3 times") && markdown.contains("As measured, 24 would have been"));
+    // As measured: seven of sixteen are 1.3, one is 2.6.
+    assert!(markdown.contains("as measured: time ×1.19,"), "{markdown}");
+    assert!(terminal.contains("churn         the machine itself ×1.30, by 6 peers"), "{terminal}");
+    assert!(terminal.contains("3 changes, 24 as measured"), "{terminal}");
+}
+
+#[test]
+fn memory_is_compared_as_measured() {
+    let mut new = crowd();
+    stretch(&mut new, 1.3, |run| run["workload"] == "churn");
+    for run in new["runs"].as_array_mut().expect("runs").iter_mut().filter(|run| run["contestant"] == "async") {
+        run["measured"]["memory"]["peak_bytes"] = json!(96 << 20);
+    }
+    let (markdown, _) = compared("memory", &new, &crowd());
+    assert_eq!(cell(&markdown, CHANGED, "churn, async", "peak memory"), "×1.50 more (1.50–1.50)");
+    assert_eq!(cell(&markdown, CHANGED, "churn, go", "peak memory"), "×1.00 noise (1.00–1.00)");
+}
+
+#[test]
+fn a_peer_of_another_or_an_unknown_version_or_heap_or_that_failed_is_no_reference() {
+    let apart = |name: &str, change: fn(&mut Value, &mut Value)| {
+        let (mut new, mut old) = (crowd(), crowd());
+        stretch(&mut new, 1.3, |run| run["workload"] == "churn");
+        // Were it among the reference, the drift would not be 1.3.
+        stretch(&mut new, 10.0, |run| run["contestant"] == "zgc");
+        change(&mut new, &mut old);
+        let (markdown, _) = compared(name, &new, &old);
+        assert_eq!(cell(&markdown, DRIFT, "churn", "drift"), "×1.30 (1.30–1.30)", "{name}");
+        assert_eq!(cell(&markdown, DRIFT, "churn", "peers"), "5", "{name}");
+    };
+    apart("version", |new, _| *version_of(new, "zgc") = json!("2.0"));
+    apart("unknown-version", |new, old| {
+        *version_of(new, "zgc") = Value::Null;
+        *version_of(old, "zgc") = Value::Null;
+    });
+    fn each(results: &mut Value, change: fn(&mut Value)) {
+        results["runs"]
+            .as_array_mut()
+            .expect("runs")
+            .iter_mut()
+            .filter(|run| run["contestant"] == "zgc")
+            .for_each(change);
+    }
+    apart("limit", |_, old| each(old, |run| run["limit_bytes"] = json!(1 << 27)));
+    apart("failed", |_, old| each(old, |run| run["ok"] = json!(run["round"] != 1)));
+    apart("twice", |new, _| {
+        let runs = new["runs"].as_array_mut().expect("runs");
+        let again: Vec<Value> =
+            runs.iter().filter(|run| run["contestant"] == "zgc" && run["round"] == 1).cloned().collect();
+        runs.extend(again);
+    });
+}
+
+#[test]
+fn with_few_peers_or_without_rounds_all_is_compared_as_measured() {
+    let (mut new, mut old) = (crowd(), crowd());
+    stretch(&mut new, 1.3, |run| run["workload"] == "churn");
+    for peer in ["zgc", "go"] {
+        *version_of(&mut new, peer) = json!("2.0");
+    }
+    let as_measured = |name: &str, new: &Value, old: &Value, reason: &str| {
+        let (markdown, terminal) = compared(name, new, old);
+        assert!(cell(&markdown, CHANGED, "churn, async", "time").starts_with("×1.30 more ("));
+        assert_eq!(cell(&markdown, DRIFT, "churn", "drift"), "–");
+        assert!(markdown.contains(&format!("`churn` was compared as measured: {reason}")), "{markdown}");
+        assert!(terminal.contains(&format!("compared as measured: {reason}")), "{terminal}");
+        assert_eq!(cell(&markdown, COUNTS, "time", "changes as measured"), cell(&markdown, COUNTS, "time", "changes"));
+    };
+    as_measured("few-peers", &new, &old, "4 of its peers");
+    let mut new = crowd();
+    stretch(&mut new, 1.3, |run| run["workload"] == "churn");
+    for run in old["runs"].as_array_mut().expect("runs") {
+        run.as_object_mut().expect("a run").remove("round");
+    }
+    as_measured("no-rounds", &new, &old, "not all of its runs say in which round");
+}
+
+#[test]
+fn a_round_in_which_everybody_is_slow_widens_nothing() {
+    let mut new = crowd();
+    stretch(&mut new, 1.5, |run| run["contestant"] == "async");
+    let mut disturbed = crowd();
+    stretch(&mut disturbed, 2.0, |run| run["purpose"] == "main" && run["round"] == 1);
+    let (calm, _) = compared("calm", &new, &crowd());
+    let (rough, _) = compared("rough", &new, &disturbed);
+    for metric in ["time", "processor time", "worst step"] {
+        for row in ["churn, async", "churn, go", "lru, none"] {
+            assert_eq!(cell(&calm, CHANGED, row, metric), cell(&rough, CHANGED, row, metric), "{row}, {metric}");
+        }
+    }
+    assert!(cell(&rough, CHANGED, "churn, async", "time").starts_with("×1.50 more ("));
+    // As measured it would hide: 10, 21 and 11 seconds and then 15, 16.5 and 15.75 mix.
+    assert_eq!(cell(&rough, COUNTS, "time", "changes as measured"), "0");
+}
+
 #[test]
 fn results_of_another_machine_are_refused_unless_somebody_insists() {
     let mut old = fixture();

@@ -1,25 +1,36 @@
 //! What changed between two files of results, and what of it chance can do.
 //!
 //! Medians are compared, contestant by contestant, where workload, parameters and heap were the same. A change is called one if the spreads
-//! of at least three runs on both sides do not touch (`statistics.rs` says why); everything else is noise. The machine's own drift between two days moves all
-//! contestants together, which no statistics of single ones can see: so the geometric mean over all of them stands beside, and of
-//! two machines nothing is compared unless somebody insists.
+//! of at least three runs on both sides do not touch (`statistics.rs` says why); everything else is noise. The machine's own drift moves all
+//! contestants together, which no statistics of single ones can see: where there are peers enough to know it, it is taken out of everything that has time in it
+//! (`drift.rs`), and what would be said without that stands beside. Of two machines nothing is compared unless somebody insists.
 
 use serde_json::Value;
 
+use super::drift::Drift;
 use super::input::{Machine, Metric, Results};
-use super::samples::{Cell, workloads};
+use super::samples::{Cell, Workload, workloads};
 use super::statistics::{Sample, chance_of_disjoint, geometric_mean};
 
 /// Fewer runs than this on one side show nothing.
 const FEWEST: usize = 3;
 
-/// What is compared: its name, and where it is found.
-pub const METRICS: [(&str, Metric); 4] = [
-    ("time", |measured| Some(measured.elapsed_s)),
-    ("processor time", |measured| measured.cpu.total_s),
-    ("worst step", |measured| Some(measured.steps.max_ms)),
-    ("peak memory", |measured| measured.memory.peak_bytes),
+/// A quantity that is compared.
+pub struct Compared {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it is found.
+    of: Metric,
+    /// Whether it is more on a machine that is slower.
+    drifts: bool,
+}
+
+/// What is compared.
+pub const METRICS: [Compared; 4] = [
+    Compared { name: "time", of: |measured| Some(measured.elapsed_s), drifts: true },
+    Compared { name: "processor time", of: |measured| measured.cpu.total_s, drifts: true },
+    Compared { name: "worst step", of: |measured| Some(measured.steps.max_ms), drifts: true },
+    Compared { name: "peak memory", of: |measured| measured.memory.peak_bytes, drifts: false },
 ];
 
 /// What a ratio means.
@@ -55,8 +66,10 @@ pub struct Row {
     pub workload: String,
     /// The contestant.
     pub label: String,
-    /// In the order of [`METRICS`].
+    /// In the order of [`METRICS`], without the machine's drift where that is known.
     pub changes: Vec<Option<Change>>,
+    /// The same with it.
+    as_measured: Vec<Option<Change>>,
     /// Runs: new, old.
     pub runs: (usize, usize),
 }
@@ -66,8 +79,23 @@ pub struct Row {
 pub struct Comparison {
     /// What the reader must know first.
     pub warnings: Vec<String>,
+    /// By workload, what the machine did, or why that is not known and nothing was taken out.
+    pub drifts: Vec<(String, Result<Drift, String>)>,
     /// What was compared.
     pub rows: Vec<Row>,
+}
+
+/// How many changes there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Count {
+    /// Ratios that a verdict was possible on.
+    pub judged: usize,
+    /// Changes among them.
+    pub found: usize,
+    /// What would have been called one with the machine's drift in it.
+    pub as_measured: usize,
+    /// How many chance alone would have made.
+    pub by_chance: f64,
 }
 
 impl Comparison {
@@ -94,7 +122,7 @@ impl Comparison {
                 warnings.push(format!("The {name} results are not complete: the comparison was interrupted."));
             }
         }
-        let mut rows = Vec::new();
+        let (mut drifts, mut rows) = (Vec::new(), Vec::new());
         let old_workloads = workloads(old);
         for workload in workloads(new) {
             let Some(before) = old_workloads.iter().find(|before| before.name == workload.name) else {
@@ -111,55 +139,65 @@ impl Comparison {
                 ));
                 continue;
             }
-            for cell in &workload.main {
-                let same =
-                    |old: &&Cell| old.contestant.name == cell.contestant.name && old.multiplier == cell.multiplier;
-                let Some(old) = before.main.iter().find(same) else { continue };
-                if limit(cell) != limit(old) {
-                    warnings.push(format!(
-                        "`{}` in `{}` was not compared: its heap had another limit.",
-                        cell.label, workload.name
-                    ));
-                    continue;
-                }
-                if cell.contestant.version != old.contestant.version && !cell.contestant.is_ours() {
-                    let version = |version: &Option<String>| version.clone().unwrap_or_else(|| "unknown".into());
-                    let (now, then) = (version(&cell.contestant.version), version(&old.contestant.version));
-                    let text = format!("`{}` is version {now} and was {then}.", cell.contestant.name);
-                    if !warnings.contains(&text) {
-                        warnings.push(text);
-                    }
-                }
-                let changes = METRICS.map(|(_, of)| Some(Change::of(&cell.sample(of)?, &old.sample(of)?))).into();
-                rows.push(Row {
-                    workload: workload.name.to_string(),
-                    label: cell.label.clone(),
-                    changes,
-                    runs: (cell.runs.len(), old.runs.len()),
-                });
-            }
+            let pairs = comparable(&workload, before, &mut warnings);
+            let drift = Drift::of(&workload.main, &before.main, &pairs);
+            rows.extend(pairs.iter().map(|(cell, old)| Row::of(workload.name, cell, old, drift.as_ref().ok())));
+            drifts.push((workload.name.to_string(), drift));
         }
-        Ok(Comparison { warnings, rows })
+        Ok(Comparison { warnings, drifts, rows })
     }
 
-    /// The geometric mean of a metric's ratios.
+    /// The geometric mean of a metric's ratios as measured.
     pub fn mean(&self, metric: usize) -> Option<f64> {
-        let ratios = self.changes().filter(|(index, _)| *index == metric).map(|(_, change)| change.ratio);
+        let ratios = self.rows.iter().filter_map(|row| Some(row.as_measured[metric].as_ref()?.ratio));
         geometric_mean(&ratios.filter(|ratio| *ratio > 0.0 && ratio.is_finite()).collect::<Vec<f64>>())
     }
 
-    /// How many were called changes, and how many chance alone would have made.
-    pub fn found_and_expected(&self) -> (usize, f64) {
-        let found =
-            self.changes().filter(|(_, change)| matches!(change.verdict, Verdict::More | Verdict::Less)).count();
-        let judged = self.changes().filter(|(_, change)| change.verdict != Verdict::TooFew);
-        (found, judged.map(|(_, change)| change.chance).sum())
+    /// The changes of a metric.
+    pub fn count(&self, metric: usize) -> Count {
+        let changes =
+            |row: fn(&Row) -> &Vec<Option<Change>>| self.rows.iter().filter_map(move |of| row(of)[metric].as_ref());
+        let judged: Vec<&Change> =
+            changes(|row| &row.changes).filter(|change| change.verdict != Verdict::TooFew).collect();
+        Count {
+            judged: judged.len(),
+            found: judged.iter().filter(|change| change.is_one()).count(),
+            as_measured: changes(|row| &row.as_measured).filter(|change| change.is_one()).count(),
+            by_chance: judged.iter().map(|change| change.chance).sum(),
+        }
     }
 
-    fn changes(&self) -> impl Iterator<Item = (usize, &Change)> {
-        self.rows
-            .iter()
-            .flat_map(|row| row.changes.iter().enumerate().filter_map(|(index, c)| Some((index, c.as_ref()?))))
+    /// The changes of all metrics.
+    pub fn count_all(&self) -> Count {
+        (0..METRICS.len()).map(|metric| self.count(metric)).sum()
+    }
+}
+
+impl Row {
+    fn of(workload: &str, new: &Cell, old: &Cell, drift: Option<&Drift>) -> Row {
+        let as_measured = |metric: &Compared| Some(Change::of(&new.sample(metric.of)?, &old.sample(metric.of)?));
+        let changes = METRICS.iter().map(|metric| match drift.filter(|_| metric.drifts) {
+            Some(drift) => Some(Change::of(&drift.new.divides(new, metric.of)?, &drift.old.divides(old, metric.of)?)),
+            None => as_measured(metric),
+        });
+        Row {
+            workload: workload.to_string(),
+            label: new.label.clone(),
+            changes: changes.collect(),
+            as_measured: METRICS.iter().map(as_measured).collect(),
+            runs: (new.runs.len(), old.runs.len()),
+        }
+    }
+}
+
+impl std::iter::Sum for Count {
+    fn sum<I: Iterator<Item = Count>>(counts: I) -> Count {
+        counts.fold(Count::default(), |sum, count| Count {
+            judged: sum.judged + count.judged,
+            found: sum.found + count.found,
+            as_measured: sum.as_measured + count.as_measured,
+            by_chance: sum.by_chance + count.by_chance,
+        })
     }
 }
 
@@ -178,6 +216,39 @@ impl Change {
         let chance = chance_of_disjoint(new.count(), old.count());
         Change { ratio: new.median() / old.median(), interval: new.ratio_interval(old), verdict, chance }
     }
+
+    /// Whether it is called one.
+    pub fn is_one(&self) -> bool {
+        matches!(self.verdict, Verdict::More | Verdict::Less)
+    }
+}
+
+/// The contestants of a workload that ran with the same heap in both results, new and old. What the reader must know of the others goes to `warnings`.
+fn comparable<'a, 'b>(
+    workload: &'b Workload<'a>,
+    before: &'b Workload<'a>,
+    warnings: &mut Vec<String>,
+) -> Vec<(&'b Cell<'a>, &'b Cell<'a>)> {
+    let mut pairs = Vec::new();
+    for cell in &workload.main {
+        let same = |old: &&Cell| old.contestant.name == cell.contestant.name && old.multiplier == cell.multiplier;
+        let Some(old) = before.main.iter().find(same) else { continue };
+        if limit(cell) != limit(old) {
+            warnings
+                .push(format!("`{}` in `{}` was not compared: its heap had another limit.", cell.label, workload.name));
+            continue;
+        }
+        if cell.contestant.version != old.contestant.version && !cell.contestant.is_ours() {
+            let version = |version: &Option<String>| version.clone().unwrap_or_else(|| "unknown".into());
+            let (now, then) = (version(&cell.contestant.version), version(&old.contestant.version));
+            let text = format!("`{}` is version {now} and was {then}.", cell.contestant.name);
+            if !warnings.contains(&text) {
+                warnings.push(text);
+            }
+        }
+        pairs.push((cell, old));
+    }
+    pairs
 }
 
 /// What makes two machines two.

@@ -7,6 +7,7 @@
 //! input.rs       the file, as types        read.rs      reading it, and what is wrong with one
 //! samples.rs     runs by what they are of  statistics.rs  medians, spreads, chance
 //! overhead.rs    lower-bound overhead      against.rs   what changed since another file
+//! drift.rs       what the machine changed by itself
 //! sections/      what is said              figures/     what is drawn
 //! document.rs    both together             html.rs, markdown.rs, terminal.rs, output.rs  how that is written
 //! ```
@@ -16,6 +17,7 @@
 
 mod against;
 mod document;
+mod drift;
 mod figures;
 mod html;
 mod input;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::against::{Comparison, METRICS, Verdict};
+use super::against::{Comparison, METRICS};
 use super::input::Results;
 use super::numbers::{UNKNOWN, factor, megabytes, number};
 use super::samples::{Cell, workloads};
@@ -28,16 +28,31 @@ pub fn write(out: &mut impl Write, results: &Results, comparison: Option<&Compar
     for warning in &comparison.warnings {
         writeln!(out, "  {warning}")?;
     }
-    for row in &comparison.rows {
-        for ((name, _), change) in METRICS.iter().zip(&row.changes) {
-            let Some(change) = change else { continue };
-            if matches!(change.verdict, Verdict::More | Verdict::Less) {
-                writeln!(out, "  {:<14}{:<22}{name:<16}{}", row.workload, row.label, factor(change.ratio))?;
-            }
+    for (workload, drift) in &comparison.drifts {
+        match drift {
+            Ok(drift) => writeln!(
+                out,
+                "  {workload:<14}the machine itself {}, by {} peers: taken out",
+                factor(drift.ratio),
+                drift.peers
+            )?,
+            Err(reason) => writeln!(out, "  {workload:<14}compared as measured: {reason}")?,
         }
     }
-    let (found, expected) = comparison.found_and_expected();
-    writeln!(out, "  {found} changes; chance alone makes about {}", number(expected))
+    for row in &comparison.rows {
+        for (metric, change) in METRICS.iter().zip(&row.changes) {
+            let Some(change) = change.as_ref().filter(|change| change.is_one()) else { continue };
+            writeln!(out, "  {:<14}{:<22}{:<16}{}", row.workload, row.label, metric.name, factor(change.ratio))?;
+        }
+    }
+    let count = comparison.count_all();
+    writeln!(
+        out,
+        "  {} changes, {} as measured; chance alone makes about {}",
+        count.found,
+        count.as_measured,
+        number(count.by_chance)
+    )
 }
 
 fn line(out: &mut impl Write, cell: &Cell) -> io::Result<()> {

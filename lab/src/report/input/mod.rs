@@ -101,6 +101,8 @@ pub struct Run {
     pub limit_bytes: Option<u64>,
     /// `main` for the comparison, `curve` for the heap-size curves, `timeline` for the one that was traced.
     pub purpose: String,
+    /// The round, from 0: in each, everybody runs once.
+    pub round: Option<u64>,
     /// The command that repeats it.
     pub command: String,
     /// Whether it ran and its check was right.

@@ -36,7 +36,7 @@ pub fn document(results: &Results, comparison: Option<(&Comparison, &str)>) -> R
     let workloads = workloads(results);
     let mut sections = setup::sections(results);
     if let Some((comparison, then)) = comparison {
-        sections.push(changes::section(comparison, then));
+        sections.extend(changes::sections(comparison, then));
     }
     sections.push(standing::section(&context, &workloads));
     for workload in &workloads {
