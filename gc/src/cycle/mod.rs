@@ -10,8 +10,8 @@
 //!    in the barrier's sense (a block filled since), so whatever a mutator changes behind the marker's back is reported by a later scan.
 //! 4. **Rounds.** Handshake; take the written pages and arm them again; trace again what lies on them, of marked objects; mark from that and from the
 //!    roots. Each round is shorter than the one before if the program lets it, since fewer pages are written in a shorter time
-//!    (bounded dirty sets, adaptive repetition: Endo & Taura, ISMM 2002). When a round finds few pages it is the last; when it finds no
-//!    fewer than the one before, mutators are held back ([`throttle`]).
+//!    (bounded dirty sets, adaptive repetition: Endo & Taura, ISMM 2002). When a round finds few pages and marks little it is the last; when it finds no
+//!    fewer pages than the one before, mutators are held back ([`throttle`]).
 //! 5. **Pause.** All mutators stop. Roots again, the residual written pages again, close over. Now everything reachable carries the
 //!    colour: a path from a root to a white object would have a first edge from a marked object (or root) to a white one; that
 //!    object was traced, so the edge was stored later, so its page is written and was reported, in a round or now, and then the edge
