@@ -11,7 +11,7 @@ use crate::cycle;
 use crate::cycle::defect::Defect;
 use crate::cycle::pacer::Pacer;
 use crate::cycle::rendezvous::{Party, Rendezvous};
-use crate::cycle::throttle::Rest;
+use crate::cycle::throttle::Throttle;
 use crate::error::{BarrierError, MemoryError};
 use crate::fatal::say;
 use crate::heap::Heap;
@@ -93,8 +93,8 @@ pub struct Shared {
     pub pacer: Pacer,
     /// What happened so far.
     pub stats: Stats,
-    /// How long a mutator rests now and then while a cycle does not converge.
-    pub rest: Rest,
+    /// Which part of the time mutators run while a cycle does not converge.
+    pub throttle: Throttle,
     /// Requests to the collector thread.
     pub control: Control,
     /// References that handshakes handed over and marking has not taken yet.
@@ -321,7 +321,7 @@ impl Shared {
             rendezvous: Rendezvous::new(name),
             pacer: Pacer::new(config.growth(), config.heap().min(limit), limit, sticky, config.disarm()),
             stats: Stats::new(name, mechanism, config.backing()),
-            rest: Rest::default(),
+            throttle: Throttle::default(),
             control: Control::default(),
             handed_over: meeting::Mutex::default(),
             globals: meeting::Mutex::default(),

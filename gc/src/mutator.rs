@@ -7,11 +7,12 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::collector::{Collector, Shared};
 use crate::config::Zeal;
 use crate::cycle::rendezvous::Party;
+use crate::cycle::throttle::Share;
 use crate::heap::Exhausted;
 use crate::model::Space;
 use crate::telemetry::{AllocationSampler, MutatorStop, Reason, StallCause, StopCause};
@@ -38,9 +39,6 @@ pub struct OutOfMemory {
 /// Bytes a mutator takes before it tells the pacer.
 const REPORT_BYTES: u64 = 32 * 1024;
 
-/// Bytes a throttled mutator takes between two rests.
-const BYTES_BETWEEN_RESTS: u64 = 256 * 1024;
-
 /// Collections in a row after which other mutators took what was freed before the one that asked for it could: then it gives up.
 const LOST_RACES: u32 = 16;
 
@@ -53,6 +51,8 @@ pub struct Mutator {
     fresh: std::cell::Cell<u64>,
     refills: std::cell::Cell<u64>,
     safepoints: u64,
+    /// When it last came out of a rest.
+    rested: Option<Instant>,
     /// Calls of `reclaim` after an exhausted allocation, since the slow path last succeeded.
     failures: std::cell::Cell<u32>,
     /// Where an allocation was exhausted since the last `reclaim`.
@@ -74,6 +74,7 @@ impl Mutator {
             fresh: 0.into(),
             refills: 0.into(),
             safepoints: 0,
+            rested: None,
             failures: 0.into(),
             exhausted: None.into(),
             wanted: 0.into(),
@@ -145,9 +146,6 @@ impl Mutator {
             if enough && !from_holes && !shared.heap.sweeping() && shared.pacer.due(shared.heap.used_bytes() as u64) {
                 shared.request(Reason::Trigger, false);
             }
-            if taken / BYTES_BETWEEN_RESTS != (taken - new) / BYTES_BETWEEN_RESTS && !shared.rest.get().is_zero() {
-                self.party.ask_to_rest();
-            }
         }
         self.refills.set(self.refills.get() + 1);
         if let Zeal::Alloc(every) = shared.config.zeal()
@@ -195,13 +193,21 @@ impl Mutator {
     #[inline(never)]
     fn safepoint(&mut self) {
         let shared = self.shared();
-        let visit = shared.rendezvous.safepoint(&self.party, &|party| shared.hand_over(party), shared.rest.get());
+        let share = shared.throttle.share();
+        let is_due = |share: Share| self.rested.is_none_or(|rested| rested.elapsed() >= share.run);
+        let rest = share.map(|share| if is_due(share) { share.rest } else { Duration::ZERO });
+        // While mutators are held back each poll comes here, and most have nothing else to do.
+        if rest == Some(Duration::ZERO) && self.party.is_only_throttled() {
+            return;
+        }
+        let visit = shared.rendezvous.safepoint(&self.party, &|party| shared.hand_over(party), rest);
         for stop in visit.handshake.iter().chain(&visit.pause) {
             shared.listen_to_threads(|listener| listener.mutator_resumed(stop));
         }
         if !visit.rest.is_zero() {
             shared.stats.record_stall(visit.rest, StallCause::Throttle);
             shared.listen(|listener| listener.mutator_stalled(visit.rest, StallCause::Throttle));
+            self.rested = Some(Instant::now());
         }
         self.safepoints += 1;
         if let Zeal::Safepoint(every) = self.shared().config.zeal()

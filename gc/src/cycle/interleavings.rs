@@ -144,7 +144,7 @@ impl Mutator {
         while !self.party.asked() {
             thread::yield_now();
         }
-        self.shared.rendezvous.safepoint(&self.party, &|party| self.shared.hand_over(party), Duration::ZERO);
+        self.shared.rendezvous.safepoint(&self.party, &|party| self.shared.hand_over(party), None);
     }
 
     /// Moves the reference in the slot of `from` to that of `to`.
@@ -193,7 +193,7 @@ fn check(preemptions: usize, mistake: Mistake, lives: &'static [fn(&Mutator)]) {
                 Mutator { shared: shared.clone(), memory: memory.clone(), party, roots: own }.spawn(life)
             })
             .collect();
-        let (report, _) = Cycle::new(&shared, 1, Reason::Explicit, CycleKind::Concurrent).run();
+        let report = Cycle::new(&shared, 1, Reason::Explicit, CycleKind::Concurrent).run();
         assert_eq!(report.verify_failures, 0, "a reachable object was lost");
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         // Nothing was allocated: what is reachable now was so at the end of the pause, whoever was told of it.

@@ -10,8 +10,8 @@
 //!    in the barrier's sense (a block filled since), so whatever a mutator changes behind the marker's back is reported by a later scan.
 //! 4. **Rounds.** Handshake; take the written pages and arm them again; trace again what lies on them, of marked objects; mark from that and from the
 //!    roots. Each round is shorter than the one before if the program lets it, since fewer pages are written in a shorter time
-//!    (bounded dirty sets, adaptive repetition: Endo & Taura, ISMM 2002). When a round finds few pages it is the last; when it finds no
-//!    fewer than the one before, mutators are held back ([`throttle`]).
+//!    (bounded dirty sets, adaptive repetition: Endo & Taura, ISMM 2002). When a round finds few pages and marks little it is the last; when it finds no
+//!    fewer pages than the one before, mutators are held back ([`throttle`]).
 //! 5. **Pause.** All mutators stop. Roots again, the residual written pages again, close over. Now everything reachable carries the
 //!    colour: a path from a root to a white object would have a first edge from a marked object (or root) to a white one; that
 //!    object was traced, so the edge was stored later, so its page is written and was reported, in a round or now, and then the edge
@@ -50,16 +50,18 @@ use crate::fatal::{AbortOnUnwind, say};
 use crate::layout::PAGE;
 use crate::mark::item::Item;
 use crate::mark::tracer::Marking;
-use crate::telemetry::{CycleKind, CycleReport, CycleStart, Reason, Round};
+use crate::telemetry::{CycleKind, CycleReport, CycleStart, Reason, Round, Watched};
 use crate::verify;
 use crate::verify::oracle::Comparison;
 use defect::Defect;
-use pacer::{Lesson, Watched};
+use pacer::Lesson;
 use phase::Phase;
 use retention::Retention;
 
-/// A round that finds at most this many written pages is the last: rescanning them takes the pause about 0.1 ms.
+/// A round that finds at most this many written pages, and marks at most that many objects, is the last: as much takes the pause some 0.1 ms, and
+/// half a millisecond. Objects count because one page can lead to most of the heap, if the program has moved the way there behind the marker.
 const FEW_PAGES: usize = 128;
+const FEW_OBJECTS: u64 = 16 * 1024;
 
 /// The collector thread of one heap.
 pub fn run(shared: &Shared) {
@@ -77,7 +79,7 @@ pub fn run(shared: &Shared) {
             _ => CycleKind::Concurrent,
         };
         let begun = (Instant::now(), shared.pacer.total());
-        let (report, watched) = Cycle::new(shared, number, request.reason, kind).run();
+        let report = Cycle::new(shared, number, request.reason, kind).run();
         let concurrent = if stop_the_world { Duration::ZERO } else { request.at.elapsed() };
         let goal = shared.pacer.learn(Lesson {
             kind,
@@ -89,7 +91,7 @@ pub fn run(shared: &Shared) {
             concurrent,
             allocated_before: begun.1 - last.1,
             before: begun.0 - last.0,
-            watched,
+            watched: report.watched,
         });
         shared.heap.prefer_fresh(shared.pacer.sticky_is_next());
         last = (Instant::now(), shared.pacer.total());
@@ -152,8 +154,6 @@ struct Cycle<'s> {
     reported: HashSet<usize>,
     /// The page mechanism's reports against the embedder's cards.
     comparison: Option<Comparison<'s>>,
-    /// What the first scan found of the pages that stayed armed since the cycle before, if any did.
-    watched: Option<Watched>,
 }
 
 impl<'s> Cycle<'s> {
@@ -178,11 +178,10 @@ impl<'s> Cycle<'s> {
             blind: false,
             reported: HashSet::new(),
             comparison: None,
-            watched: None,
         }
     }
 
-    fn run(mut self) -> (CycleReport, Option<Watched>) {
+    fn run(mut self) -> CycleReport {
         let start = Instant::now();
         self.shared.heap.finish_sweeping();
         self.report.phases.sweep_wait = start.elapsed();
@@ -198,7 +197,7 @@ impl<'s> Cycle<'s> {
         report.heap_after = report.live_bytes;
         report.mutator_stall = shared.stats.total_stall().saturating_sub(self.stall_before);
         report.faults = shared.barrier().faults().map(|now| now - self.faults_before.unwrap_or(0));
-        (self.report, self.watched)
+        self.report
     }
 
     fn mark_concurrently(&mut self) {
@@ -239,7 +238,7 @@ impl<'s> Cycle<'s> {
 
         let clock = Instant::now();
         self.rounds();
-        shared.rest.end();
+        shared.throttle.end();
         self.report.phases.rounds = clock.elapsed();
     }
 
@@ -252,25 +251,29 @@ impl<'s> Cycle<'s> {
             }
             let clock = Instant::now();
             let hurry = shared.control.hurry.load(Ordering::Relaxed);
-            self.handshake(!shared.rest.get().is_zero());
+            self.handshake(shared.throttle.share().is_some());
             let roots = self.take_roots();
             let (written, _) = self.take_written_compared();
             let dirty = written.len();
             self.note_reported(&written);
+            let marked = self.objects_marked();
             self.drain(written, &roots);
+            let marked = self.objects_marked() - marked;
             self.report.rounds += 1;
             self.report.pages_dirty += dirty as u64;
             let ms = clock.elapsed().as_secs_f64() * 1e3;
             shared.listen(|listener| listener.round_done(&Round { index, dirty_pages: dirty as u64, ms }));
             boundary(shared, Phase::Round);
-            let shrinks = dirty < before - before / 4;
+            let few = dirty <= FEW_PAGES;
+            let shrinks = few || dirty < before - before / 4;
             // Who waits for memory waits for the pause as well as for a round, in which others run. But who waits writes nothing, so the first
             // round in which a mutator waits says nothing of the next.
-            if dirty <= FEW_PAGES || hurry && !shrinks {
+            if few && marked <= FEW_OBJECTS || hurry && !shrinks {
                 return;
             }
-            if !shrinks {
-                shared.rest.lengthen();
+            if !shrinks && !shared.throttle.tighten() {
+                // What another round would find, the pause will find: then the faults of that round are for nothing.
+                return;
             }
             before = dirty;
         }
@@ -307,8 +310,8 @@ impl<'s> Cycle<'s> {
         if shared.config.verify().structures() {
             self.report.verify_failures += verify::structures(shared, stopped.parties(), verify::Moment::AfterMarking);
         }
+        self.report.objects_marked = self.objects_marked();
         if let Some(marking) = &self.marking {
-            self.report.objects_marked = marking.objects.load(Ordering::Relaxed);
             self.report.young_bytes = marking.young_bytes.load(Ordering::Relaxed);
             let born_live = shared.heap.take_born_live();
             let kept = if self.keeps_marks() { shared.pacer.marked() + born_live } else { 0 };
@@ -321,6 +324,11 @@ impl<'s> Cycle<'s> {
         let pause = clock.elapsed();
         self.report.phases.pause = pause;
         shared.listen(|listener| listener.pause_ended(pause));
+    }
+
+    /// So far, by the drains that are over.
+    fn objects_marked(&self) -> u64 {
+        self.marking.as_ref().map_or(0, |marking| marking.objects.load(Ordering::Relaxed))
     }
 
     fn keeps_marks(&self) -> bool {
@@ -361,7 +369,7 @@ impl<'s> Cycle<'s> {
         }
         let mut watched = Watched { armed: shared.heap.pages_left_armed() as u64, written: 0 };
         let (items, failed) = self.take_written(|run| watched.written += shared.heap.left_armed_in(run) as u64);
-        self.watched = (!failed).then_some(watched);
+        self.report.watched = (!failed && watched.armed > 0).then_some(watched);
         items
     }
 

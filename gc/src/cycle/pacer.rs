@@ -32,7 +32,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::config::{Disarm, Sticky};
-use crate::telemetry::CycleKind;
+use crate::telemetry::{CycleKind, Watched};
 use arming::Arming;
 use plan::Plan;
 
@@ -62,15 +62,6 @@ pub struct Lesson {
     pub before: Duration,
     /// What its first scan found of the pages that stayed armed since the cycle before. `None` if none did, or if it failed, or there was none.
     pub watched: Option<Watched>,
-}
-
-/// Pages that stayed armed from one cycle to the next, and in which no mutator got room to allocate.
-#[derive(Clone, Copy, Debug)]
-pub struct Watched {
-    /// How many there were.
-    pub armed: u64,
-    /// How many of them were written, each at the price of a fault.
-    pub written: u64,
 }
 
 impl Lesson {

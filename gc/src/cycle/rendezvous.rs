@@ -27,7 +27,7 @@ use who::{Waiting, Who};
 const HANDSHAKE: u32 = 1;
 /// The poll word: stop until told to go on.
 const STOP: u32 = 2;
-/// The poll word: rest for a while, this thread dirties pages faster than they are rescanned.
+/// The poll word: rest now and then, pages are written faster than they are rescanned ([`super::throttle`]).
 const THROTTLE: u32 = 4;
 
 /// The poll word: always set under `zeal=safepoint`, so that every poll counts.
@@ -73,9 +73,9 @@ impl Party {
         self.poll.load(Ordering::Relaxed) != 0
     }
 
-    /// The mutator is to rest at its next safepoint.
-    pub fn ask_to_rest(&self) {
-        self.poll.fetch_or(THROTTLE, Ordering::Relaxed);
+    /// Whether nothing is asked of it but to rest now and then.
+    pub fn is_only_throttled(&self) -> bool {
+        self.poll.load(Ordering::Relaxed) == THROTTLE
     }
 
     /// What the mutator allocates from.
@@ -219,9 +219,9 @@ impl Rendezvous {
         self.state.lock().parties.len()
     }
 
-    /// The slow path of a mutator's poll. `hand_over` is what a handshake asks for, `rest` how long a mutator that was
-    /// asked to rest does so.
-    pub fn safepoint(&self, party: &Party, hand_over: &dyn Fn(&Party), rest: Duration) -> Visit {
+    /// The slow path of a mutator's poll. `hand_over` is what a handshake asks for, `rest` how long a mutator that is
+    /// held back rests now; `None` if nobody is held back any more.
+    pub fn safepoint(&self, party: &Party, hand_over: &dyn Fn(&Party), rest: Option<Duration>) -> Visit {
         let mut visit = Visit::default();
         let start = Instant::now();
         let asked = party.poll.load(Ordering::Relaxed);
@@ -246,7 +246,12 @@ impl Rendezvous {
             visit.pause = Some(MutatorStop::until_now(StopCause::Pause, start));
         }
         drop(state);
-        if party.poll.fetch_and(!THROTTLE, Ordering::Relaxed) & THROTTLE != 0 && !rest.is_zero() {
+        let Some(rest) = rest else {
+            // If the next rounds are about to hold everybody back, their next handshake says so again.
+            party.poll.fetch_and(!THROTTLE, Ordering::Relaxed);
+            return visit;
+        };
+        if party.poll.load(Ordering::Relaxed) & THROTTLE != 0 && !rest.is_zero() {
             let start = Instant::now();
             self.go_away(party, hand_over);
             thread::sleep(rest);
@@ -282,7 +287,7 @@ impl Rendezvous {
     }
 
     /// Every mutator hands over at its next safepoint, those away by the calling thread. Returns when all did.
-    /// With `throttle`, each rests a while afterwards.
+    /// With `throttle`, each rests now and then from now on.
     pub fn handshake(&self, throttle: bool, hand_over: &dyn Fn(&Party)) {
         let mut state = self.state.lock();
         let asked: Vec<Arc<Party>> = state.parties.clone();

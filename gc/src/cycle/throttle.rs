@@ -1,36 +1,59 @@
 //! Holding writers back while a cycle does not converge.
 //!
-//! A round marks what mutators made reachable during the round before. If they make it as fast as it can be marked, the rounds do not get shorter, and what is
-//! left over would have to be marked in the pause. So when a round finds no fewer written pages than the one before, mutators
-//! rest: each at its safepoint after a handshake, and after every 256 KB it allocates. The rest doubles with each round that still does not
-//! shrink, which divides the share of the time they run, until they are slower than the marker. One rest is what a
-//! mutator can notice; it is never longer than a few milliseconds, and is counted as a stall.
+//! A round traces again what mutators wrote during the round before, and while it does so they write. If they write as fast as pages can be traced again, the
+//! rounds do not get shorter, and what is left over would have to be traced in the pause. So when a round finds no fewer written pages than the one
+//! before, mutators run for half of the time from then on: in each millisecond for a part, and then they rest, at a safepoint. With each further round that does
+//! not shrink the part is halved. What they write in a round is proportional to it, so the rounds shrink whatever the program does, as long as it
+//! reaches safepoints; a share of memory allocated would be no measure, since a program may write a great deal and allocate little. A rest is what a
+//! mutator can notice; it is shorter than a millisecond, and is counted as a stall.
+//!
+//! The share is bounded, since a thread that sleeps wakes a twentieth of a millisecond late. If not even the smallest helps, the rounds are over: what another
+//! would find, the pause would find again.
+//!
+//! Metronome (Bacon, Cheng and Rajan, POPL 2003) divides time between collector and mutator like this; there the share is a promise to the program, here
+//! it follows the program.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-const FIRST: Duration = Duration::from_micros(250);
-const LONGEST: Duration = Duration::from_millis(4);
+/// In each period a mutator runs, and then rests.
+const PERIOD: Duration = Duration::from_millis(1);
+/// It runs for at least 1/16 of it.
+const MOST_HALVINGS: u32 = 4;
 
-/// How long a mutator rests; zero when all is well. A threshold that orders nothing else.
+/// Which part of the time mutators run: all of it, when all is well. A number that orders nothing else.
 #[derive(Default)]
-pub struct Rest(AtomicU64);
+pub struct Throttle {
+    halvings: AtomicU32,
+}
 
-impl Rest {
-    /// How long now.
-    pub fn get(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+/// What a mutator does in each period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// For so long it runs.
+    pub run: Duration,
+    /// And then it rests.
+    pub rest: Duration,
+}
+
+impl Throttle {
+    /// The share now; `None` if mutators run all the time.
+    pub fn share(&self) -> Option<Share> {
+        let halvings = self.halvings.load(Ordering::Relaxed);
+        let run = PERIOD / (1 << halvings);
+        (halvings > 0).then(|| Share { run, rest: PERIOD - run })
     }
 
-    /// A round did not shrink: longer.
-    pub fn lengthen(&self) {
-        let longer = (self.get() * 2).clamp(FIRST, LONGEST);
-        self.0.store(longer.as_nanos() as u64, Ordering::Relaxed);
+    /// A round did not shrink: half of the share. False if it is as small as it gets.
+    pub fn tighten(&self) -> bool {
+        let halvings = self.halvings.load(Ordering::Relaxed);
+        self.halvings.store((halvings + 1).min(MOST_HALVINGS), Ordering::Relaxed);
+        halvings < MOST_HALVINGS
     }
 
     /// The rounds are over.
     pub fn end(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.halvings.store(0, Ordering::Relaxed);
     }
 }
 
@@ -39,15 +62,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rests_double_up_to_a_bound_and_end() {
-        let rest = Rest::default();
-        assert!(rest.get().is_zero());
-        rest.lengthen();
-        rest.lengthen();
-        assert_eq!(rest.get(), 2 * FIRST);
-        (0..20).for_each(|_| rest.lengthen());
-        assert_eq!(rest.get(), LONGEST);
-        rest.end();
-        assert!(rest.get().is_zero());
+    fn the_share_halves_down_to_a_bound_and_ends() {
+        let throttle = Throttle::default();
+        assert_eq!(throttle.share(), None);
+        assert!(throttle.tighten());
+        assert_eq!(throttle.share(), Some(Share { run: PERIOD / 2, rest: PERIOD / 2 }));
+        assert_eq!((0..20).filter(|_| throttle.tighten()).count(), 3);
+        assert_eq!(throttle.share(), Some(Share { run: PERIOD / 16, rest: PERIOD / 16 * 15 }));
+        throttle.end();
+        assert_eq!(throttle.share(), None);
     }
 }

@@ -22,7 +22,7 @@ mod trace;
 pub use events::{
     CycleKind, CycleStart, EventListener, HeapCreated, MutatorStop, Reason, Round, StallCause, StopCause,
 };
-pub use report::{CycleReport, Phases};
+pub use report::{CycleReport, Phases, Watched};
 pub use sampling::AllocationSampler;
 pub use stats::Stats;
 pub use summary::{Distribution, Summary};

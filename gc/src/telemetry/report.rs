@@ -8,8 +8,9 @@
 //!
 //! (One line; folded here.) The fields are always there and always in this order, so that a line can be read by a
 //! script. What is not known is `-`. Only at the very end something may be added, and only when there is something to
-//! say: the time spent waiting for the sweep of the cycle before, that the cycle was blind (a scan failed, and every
-//! page was rescanned in the pause), and the failures of verification. Sizes are powers of 1024
+//! say: how many pages had stayed armed since the cycle before and how many of those were written, the time spent waiting
+//! for the sweep of the cycle before, that the cycle was blind (a scan failed, and every page was rescanned in the
+//! pause), and the failures of verification. Sizes are powers of 1024
 //! as in the configuration: `1.0M` is 1,048,576 bytes. Times are milliseconds of wall time on the thread that runs
 //! the cycle.
 //!
@@ -48,6 +49,8 @@ pub struct CycleReport {
     pub pages_dirty: u64,
     /// OS pages reported as written and rescanned in the pause.
     pub pages_residual: u64,
+    /// What the first scan found of the pages that stayed armed since the cycle before. `None` if none did, or if it failed, or there was none.
+    pub watched: Option<Watched>,
     /// Write faults mutators took during the cycle; `None` where the kernel resolves them and nobody counts.
     pub faults: Option<u64>,
     /// Objects marked by this cycle.
@@ -62,6 +65,15 @@ pub struct CycleReport {
     pub blind: bool,
     /// Reachable objects that verification found unmarked.
     pub verify_failures: u64,
+}
+
+/// Pages that stayed armed from one cycle to the next, and in which no mutator got room to allocate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// How many there were.
+    pub armed: u64,
+    /// How many of them were written, each at the price of a fault.
+    pub written: u64,
 }
 
 /// Where the wall time of a cycle went; the phases do not overlap.
@@ -120,6 +132,9 @@ impl CycleReport {
             self.faults.map_or_else(|| "-".to_string(), |faults| faults.to_string()),
             ms(self.mutator_stall),
         );
+        if let Some(Watched { armed, written }) = self.watched {
+            line += &format!("; stayed armed {armed} written {written}");
+        }
         if phases.sweep_wait > Duration::from_micros(5) {
             line += &format!("; sweep wait {:.2} ms", ms(phases.sweep_wait));
         }
@@ -175,6 +190,7 @@ mod tests {
             pages_armed: 31022,
             pages_dirty: 812,
             pages_residual: 12,
+            watched: None,
             faults: Some(812),
             objects_marked: 3_000_000,
             young_bytes: 1 << 20,
@@ -199,6 +215,7 @@ mod tests {
     fn what_is_unknown_is_a_dash_and_what_is_wrong_comes_last() {
         let mut report = report();
         report.faults = None;
+        report.watched = Some(Watched { armed: 900, written: 20 });
         report.kind = CycleKind::StopTheWorld;
         report.reason = Reason::OutOfMemory;
         report.phases.sweep_wait = Duration::from_millis(2);
@@ -207,7 +224,12 @@ mod tests {
         let line = report.log_line();
         assert!(line.contains("gc 12 stop-the-world (out of memory) "), "{line}");
         assert!(line.contains(" in 95.1 ms: "), "{line}");
-        assert!(line.ends_with("; faults -; stall 0.00 ms; sweep wait 2.00 ms; BLIND; VERIFY FAILURES 3"), "{line}");
+        assert!(
+            line.ends_with(
+                "; faults -; stall 0.00 ms; stayed armed 900 written 20; sweep wait 2.00 ms; BLIND; VERIFY FAILURES 3"
+            ),
+            "{line}"
+        );
         assert!(!line.contains('\n'));
     }
 

@@ -14,8 +14,8 @@
 //! Of pages that were disarmed nothing is learnt. So after some cycles they are left armed again, to see: after four, then eight, then sixteen, for as long as
 //! the answer is the same.
 
-use super::Watched;
 use crate::config::{Disarm, Sticky};
+use crate::telemetry::Watched;
 
 /// For so many cycles pages are disarmed, at first and at most, before another look.
 const SHORTEST: u32 = 4;

@@ -83,7 +83,7 @@ impl Meeting {
 
     fn poll(&self, seen: &Seen) {
         if seen.party.asked() {
-            self.rendezvous.safepoint(&seen.party, &|party| self.hand_over(party), Duration::from_millis(1));
+            self.rendezvous.safepoint(&seen.party, &|party| self.hand_over(party), Some(Duration::from_millis(1)));
         }
     }
 
