@@ -28,6 +28,8 @@ use crate::bench::measure::control::Control;
 const CURVE: [f64; 6] = [1.5, 3.0, 6.0, 2.0, 4.0, 1.3];
 /// A run in a smaller or larger heap takes longer than that at the workload's own multiplier, in the mean of a curve.
 const CURVE_FACTOR: f64 = 1.2;
+/// What of the time that is left is planned for: the machine may be slower later than in the first round.
+const PLANNED: f64 = 0.95;
 /// How long the barriers may be measured.
 const BARRIERS: Duration = Duration::from_secs(900);
 /// How often something is tried that fails.
@@ -146,7 +148,7 @@ impl Session {
             (Time::Rounds(rounds), _) => Plan::of_rounds(*rounds, points.len()),
             (Time::For(_, fewest, most) | Time::Strictly(_, fewest, most), whole) => {
                 let left = whole.unwrap_or_default().saturating_sub(self.began.elapsed()).as_secs_f64();
-                Plan::of_time(left, round, &point_costs, *fewest, *most)
+                Plan::of_time(left * PLANNED, round, &point_costs, *fewest, *most)
             }
         };
         self.announce(&plan, &points, round);
