@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::collector::{Collector, Shared};
 use crate::config::Zeal;
@@ -174,7 +174,7 @@ impl Mutator {
         }
     }
 
-    /// Whether [`Mutator::poll`] would do anything: a load and a compare.
+    /// Whether [`Mutator::poll`] may have something to do: a load and a compare. Not a condition to wait for: while mutators are held back it stays true.
     #[inline(always)]
     pub fn poll_requested(&self) -> bool {
         self.party.asked()
@@ -192,22 +192,17 @@ impl Mutator {
     #[cold]
     #[inline(never)]
     fn safepoint(&mut self) {
-        let shared = self.shared();
-        let share = shared.throttle.share();
-        let is_due = |share: Share| self.rested.is_none_or(|rested| rested.elapsed() >= share.run);
-        let rest = share.map(|share| if is_due(share) { share.rest } else { Duration::ZERO });
-        // While mutators are held back each poll comes here, and most have nothing else to do.
-        if rest == Some(Duration::ZERO) && self.party.is_only_throttled() {
-            return;
+        // While mutators are held back each poll comes here, and most have nothing to do but to look whether a rest is due.
+        if self.party.is_only_throttled() {
+            return self.rest();
         }
-        let visit = shared.rendezvous.safepoint(&self.party, &|party| shared.hand_over(party), rest);
+        let shared = self.shared();
+        let visit = shared.rendezvous.safepoint(&self.party, &|party| shared.hand_over(party));
         for stop in visit.handshake.iter().chain(&visit.pause) {
             shared.listen_to_threads(|listener| listener.mutator_resumed(stop));
         }
-        if !visit.rest.is_zero() {
-            shared.stats.record_stall(visit.rest, StallCause::Throttle);
-            shared.listen(|listener| listener.mutator_stalled(visit.rest, StallCause::Throttle));
-            self.rested = Some(Instant::now());
+        if self.party.is_throttled() {
+            self.rest();
         }
         self.safepoints += 1;
         if let Zeal::Safepoint(every) = self.shared().config.zeal()
@@ -215,6 +210,26 @@ impl Mutator {
         {
             self.shared().request(Reason::Zeal, false);
         }
+    }
+
+    /// A rest, if one is due: [`crate::cycle::throttle`].
+    fn rest(&mut self) {
+        let shared = self.shared();
+        // The bit was set after the share was made smaller. Only if the loads come in the other order (both are relaxed, and no lock may lie between) is
+        // the bit cleared that was just set; the next handshake sets it again.
+        let Some(Share { run, rest }) = shared.throttle.share() else { return self.party.ends_throttling() };
+        if self.rested.is_some_and(|rested| rested.elapsed() < run) {
+            return;
+        }
+        let rested = |time| {
+            shared.stats.record_stall(time, StallCause::Throttle);
+            shared.listen(|listener| listener.mutator_stalled(time, StallCause::Throttle));
+        };
+        let pause = shared.rendezvous.rest(&self.party, &|party| shared.hand_over(party), rest, &rested);
+        if let Some(stop) = pause {
+            shared.listen_to_threads(|listener| listener.mutator_resumed(&stop));
+        }
+        self.rested = Some(Instant::now());
     }
 
     /// Runs `f`, a system call, a join, foreign code: pauses go on without this thread meanwhile. `f` must not use the heap. The

@@ -197,7 +197,8 @@ impl Mutator {
         self.inner.alloc(bytes, space)
     }
 
-    /// Whether [`Mutator::poll`] would do anything, for those who must spill registers first.
+    /// Whether [`Mutator::poll`] may have something to do, for those who must spill registers first. Not a condition to wait for: while mutators are
+    /// held back it stays true.
     #[inline(always)]
     pub fn poll_requested(&self) -> bool {
         self.inner.poll_requested()

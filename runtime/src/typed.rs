@@ -246,7 +246,7 @@ impl Mutator {
         Global::new(&self.heap.globals, object)
     }
 
-    /// Whether [`Mutator::poll`] would do anything.
+    /// Whether [`Mutator::poll`] may have something to do. Not a condition to wait for: while mutators are held back it stays true.
     #[inline(always)]
     pub fn poll_requested(&self) -> bool {
         self.raw.poll_requested()

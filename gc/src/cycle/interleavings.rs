@@ -144,7 +144,7 @@ impl Mutator {
         while !self.party.asked() {
             thread::yield_now();
         }
-        self.shared.rendezvous.safepoint(&self.party, &|party| self.shared.hand_over(party), None);
+        self.shared.rendezvous.safepoint(&self.party, &|party| self.shared.hand_over(party));
     }
 
     /// Moves the reference in the slot of `from` to that of `to`.

@@ -60,8 +60,11 @@ use retention::Retention;
 
 /// A round that finds at most this many written pages, and marks at most that many objects, is the last: as much takes the pause some 0.1 ms, and
 /// half a millisecond. Objects count because one page can lead to most of the heap, if the program has moved the way there behind the marker.
-const FEW_PAGES: usize = 128;
+const FEW_PAGES: u64 = 128;
 const FEW_OBJECTS: u64 = 16 * 1024;
+/// So many rounds in a row that do not shrink, although mutators cannot be held back any more, are the last. The first of them found what was written
+/// before they ran for the smallest share.
+const IN_VAIN: u32 = 2;
 
 /// The collector thread of one heap.
 pub fn run(shared: &Shared) {
@@ -244,7 +247,8 @@ impl<'s> Cycle<'s> {
 
     fn rounds(&mut self) {
         let shared = self.shared;
-        let mut before = usize::MAX;
+        let mut before = u64::MAX;
+        let mut in_vain = 0;
         for index in 0..shared.config.rounds() {
             if self.blind {
                 return;
@@ -254,28 +258,30 @@ impl<'s> Cycle<'s> {
             self.handshake(shared.throttle.share().is_some());
             let roots = self.take_roots();
             let (written, _) = self.take_written_compared();
-            let dirty = written.len();
+            let dirty = written.len() as u64;
             self.note_reported(&written);
             let marked = self.objects_marked();
             self.drain(written, &roots);
             let marked = self.objects_marked() - marked;
             self.report.rounds += 1;
-            self.report.pages_dirty += dirty as u64;
+            self.report.pages_dirty += dirty;
             let ms = clock.elapsed().as_secs_f64() * 1e3;
-            shared.listen(|listener| listener.round_done(&Round { index, dirty_pages: dirty as u64, ms }));
+            shared.listen(|listener| listener.round_done(&Round { index, dirty_pages: dirty, ms }));
             boundary(shared, Phase::Round);
-            let few = dirty <= FEW_PAGES;
-            let shrinks = few || dirty < before - before / 4;
+            // A page is traced again in about the time in which so many objects are marked.
+            let work = dirty + marked / (FEW_OBJECTS / FEW_PAGES);
+            let shrinks = work < before - before / 4;
             // Who waits for memory waits for the pause as well as for a round, in which others run. But who waits writes nothing, so the first
             // round in which a mutator waits says nothing of the next.
-            if few && marked <= FEW_OBJECTS || hurry && !shrinks {
+            if dirty <= FEW_PAGES && marked <= FEW_OBJECTS || hurry && !shrinks {
                 return;
             }
-            if !shrinks && !shared.throttle.tighten() {
+            in_vain = if shrinks || shared.throttle.tighten() { 0 } else { in_vain + 1 };
+            if in_vain == IN_VAIN {
                 // What another round would find, the pause will find: then the faults of that round are for nothing.
                 return;
             }
-            before = dirty;
+            before = work;
         }
     }
 

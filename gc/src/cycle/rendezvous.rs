@@ -73,9 +73,19 @@ impl Party {
         self.poll.load(Ordering::Relaxed) != 0
     }
 
-    /// Whether nothing is asked of it but to rest now and then.
+    /// Whether it is to rest now and then.
+    pub fn is_throttled(&self) -> bool {
+        self.poll.load(Ordering::Relaxed) & THROTTLE != 0
+    }
+
+    /// Whether nothing else is asked of it.
     pub fn is_only_throttled(&self) -> bool {
         self.poll.load(Ordering::Relaxed) == THROTTLE
+    }
+
+    /// Nobody is held back any more.
+    pub fn ends_throttling(&self) {
+        self.poll.fetch_and(!THROTTLE, Ordering::Relaxed);
     }
 
     /// What the mutator allocates from.
@@ -109,6 +119,8 @@ impl Party {
 pub struct State {
     parties: Vec<Arc<Party>>,
     stopping: bool,
+    /// The last handshake told everybody to rest now and then.
+    throttled: bool,
 }
 
 /// What a mutator did at a safepoint that had something to do.
@@ -118,8 +130,6 @@ pub struct Visit {
     pub handshake: Option<MutatorStop>,
     /// It was stopped.
     pub pause: Option<MutatorStop>,
-    /// How long it rested because it was asked to.
-    pub rest: Duration,
 }
 
 /// The meeting place of one heap.
@@ -191,7 +201,7 @@ impl Rendezvous {
             self.resumed.wait(&mut state);
         }
         let party = Arc::new(Party {
-            poll: AtomicU32::new(if count_polls { ZEAL } else { 0 }),
+            poll: AtomicU32::new(if count_polls { ZEAL } else { 0 } | if state.throttled { THROTTLE } else { 0 }),
             status: AtomicU8::new(Status::Running as u8),
             locals: UnsafeCell::new(Locals { tracked: Local::new(Space::Tracked), leaf: Local::new(Space::Leaf) }),
             roots,
@@ -219,9 +229,8 @@ impl Rendezvous {
         self.state.lock().parties.len()
     }
 
-    /// The slow path of a mutator's poll. `hand_over` is what a handshake asks for, `rest` how long a mutator that is
-    /// held back rests now; `None` if nobody is held back any more.
-    pub fn safepoint(&self, party: &Party, hand_over: &dyn Fn(&Party), rest: Option<Duration>) -> Visit {
+    /// The slow path of a mutator's poll. `hand_over` is what a handshake asks for.
+    pub fn safepoint(&self, party: &Party, hand_over: &dyn Fn(&Party)) -> Visit {
         let mut visit = Visit::default();
         let start = Instant::now();
         let asked = party.poll.load(Ordering::Relaxed);
@@ -245,20 +254,22 @@ impl Rendezvous {
             party.set_status(Status::Running);
             visit.pause = Some(MutatorStop::until_now(StopCause::Pause, start));
         }
-        drop(state);
-        let Some(rest) = rest else {
-            // If the next rounds are about to hold everybody back, their next handshake says so again.
-            party.poll.fetch_and(!THROTTLE, Ordering::Relaxed);
-            return visit;
-        };
-        if party.poll.load(Ordering::Relaxed) & THROTTLE != 0 && !rest.is_zero() {
-            let start = Instant::now();
-            self.go_away(party, hand_over);
-            thread::sleep(rest);
-            self.come_back(party);
-            visit.rest = start.elapsed();
-        }
         visit
+    }
+
+    /// A mutator that is held back rests; `rested` hears for how long. Returns the wait for a stop that was under way when it was over.
+    pub fn rest(
+        &self,
+        party: &Party,
+        hand_over: &dyn Fn(&Party),
+        rest: Duration,
+        rested: &dyn Fn(Duration),
+    ) -> Option<MutatorStop> {
+        let start = Instant::now();
+        self.go_away(party, hand_over);
+        thread::sleep(rest);
+        rested(start.elapsed());
+        self.come_back(party)
     }
 
     /// The mutator's thread is about to block. Its roots stay as they are until [`Rendezvous::come_back`].
@@ -287,15 +298,18 @@ impl Rendezvous {
     }
 
     /// Every mutator hands over at its next safepoint, those away by the calling thread. Returns when all did.
-    /// With `throttle`, each rests now and then from now on.
+    /// With `throttle`, each rests now and then from now on, those away too when they are back, and those that join.
     pub fn handshake(&self, throttle: bool, hand_over: &dyn Fn(&Party)) {
         let mut state = self.state.lock();
+        state.throttled = throttle;
         let asked: Vec<Arc<Party>> = state.parties.clone();
+        let held_back = if throttle { THROTTLE } else { 0 };
         for party in &asked {
             if party.status() == Status::Away {
                 hand_over(party);
+                party.poll.fetch_or(held_back, Ordering::Relaxed);
             } else {
-                party.poll.fetch_or(HANDSHAKE | if throttle { THROTTLE } else { 0 }, Ordering::Relaxed);
+                party.poll.fetch_or(HANDSHAKE | held_back, Ordering::Relaxed);
             }
         }
         let mut waiting = Waiting::new();

@@ -3,12 +3,15 @@
 //! A round traces again what mutators wrote during the round before, and while it does so they write. If they write as fast as pages can be traced again, the
 //! rounds do not get shorter, and what is left over would have to be traced in the pause. So when a round finds no fewer written pages than the one
 //! before, mutators run for half of the time from then on: in each millisecond for a part, and then they rest, at a safepoint. With each further round that does
-//! not shrink the part is halved. What they write in a round is proportional to it, so the rounds shrink whatever the program does, as long as it
-//! reaches safepoints; a share of memory allocated would be no measure, since a program may write a great deal and allocate little. A rest is what a
-//! mutator can notice; it is shorter than a millisecond, and is counted as a stall.
+//! not shrink the part is halved. What they write in a round is proportional to it, so the rounds shrink, if the program reaches a safepoint
+//! several times in that part: one that polls every five milliseconds runs for those five. A share of the memory that is allocated would be no
+//! measure, since a program may write a great deal and allocate little. A rest is what a mutator can notice; it is about a millisecond at most, and is
+//! counted as a stall.
 //!
-//! The share is bounded, since a thread that sleeps wakes a twentieth of a millisecond late. If not even the smallest helps, the rounds are over: what another
-//! would find, the pause would find again.
+//! A round finds what was written during the round before, so each share is judged one round too early, and may end up one step too small. That
+//! is meant: shorter rounds cost fewer faults. Only giving up waits for what the smallest share does: if that does not help, the rounds are
+//! over, since what another would find the pause would find again. There is a smallest because a thread that sleeps wakes a twentieth of a
+//! millisecond late.
 //!
 //! Metronome (Bacon, Cheng and Rajan, POPL 2003) divides time between collector and mutator like this; there the share is a promise to the program, here
 //! it follows the program.

@@ -33,6 +33,9 @@ pub const GAVE_UP: &str = "another thread failed";
 /// ever.
 const PATIENCE: u32 = 100;
 
+/// A safepoint shorter than this did nothing but read the clock.
+const NOTED_NS: u64 = 500;
+
 /// What the threads of a run have in common.
 pub struct Run {
     /// The value of each parameter.
@@ -254,7 +257,7 @@ impl<'r> Worker<'r> {
         }
     }
 
-    /// A safepoint, noted as a stall if there was something to do.
+    /// A safepoint, noted as a stall if there was something to do. While mutators are held back each poll looks whether a rest is due; that alone is none.
     #[inline(always)]
     pub fn safepoint(&mut self) {
         if self.mutator.poll_requested() {
@@ -262,7 +265,9 @@ impl<'r> Worker<'r> {
             self.mutator.poll();
             if self.last.is_some() {
                 let to = self.now();
-                self.notes.log.safepoints.push((from, to));
+                if to - from >= NOTED_NS {
+                    self.notes.log.safepoints.push((from, to));
+                }
             }
         }
     }

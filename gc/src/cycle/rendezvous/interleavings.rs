@@ -83,7 +83,11 @@ impl Meeting {
 
     fn poll(&self, seen: &Seen) {
         if seen.party.asked() {
-            self.rendezvous.safepoint(&seen.party, &|party| self.hand_over(party), Some(Duration::from_millis(1)));
+            self.rendezvous.safepoint(&seen.party, &|party| self.hand_over(party));
+            if seen.party.is_throttled() {
+                let rest = Duration::from_millis(1);
+                self.rendezvous.rest(&seen.party, &|party| self.hand_over(party), rest, &|_| ());
+            }
         }
     }
 
