@@ -3,11 +3,11 @@
 //! One thread writes to every page of an old structure, over and over. However fast a round is, it would find all of them written; only if the thread
 //! runs for a part of the time are there fewer from round to round, and few left for the pause.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pagemark::telemetry::{CycleReport, EventListener, StallCause};
+use pagemark::telemetry::{CycleReport, EventListener};
 use pagemark::typed::{Array, Field, Heap, Mutator, Root};
 use pagemark::{Config, Trace};
 use pagemark_workspace::Watchdog;
@@ -26,24 +26,22 @@ struct Node {
 #[derive(Default)]
 struct Heard {
     cycles: Mutex<Vec<CycleReport>>,
-    rests: AtomicU64,
 }
 
 impl EventListener for Heard {
     fn cycle_ended(&self, report: &CycleReport) {
         self.cycles.lock().expect("nobody panics with it").push(report.clone());
     }
-
-    fn mutator_stalled(&self, _: Duration, cause: StallCause) {
-        self.rests.fetch_add(u64::from(cause == StallCause::Throttle), Ordering::Relaxed);
-    }
 }
 
 impl Heard {
-    /// Whether some cycle left few of the pages to its pause, although all were written again and again.
+    /// Whether some cycle found all pages written in at least two rounds, held the writer back, and left few of them to its pause.
     fn converged(&self) -> bool {
         let cycles = self.cycles.lock().expect("nobody panics with it");
-        cycles.iter().any(|report| report.pages_dirty >= PAGES && report.pages_residual < PAGES / 4)
+        let is_one = |report: &CycleReport| {
+            report.pages_dirty >= 2 * PAGES && report.pages_residual < PAGES / 4 && !report.mutator_stall.is_zero()
+        };
+        cycles.iter().any(is_one)
     }
 }
 
@@ -72,8 +70,9 @@ fn link(m: &mut Mutator, array: &Root<Array<Node>>, by: usize) {
 #[test]
 fn rounds_shrink_under_a_program_that_writes_all_the_time_and_allocates_nothing() {
     let _watchdog = Watchdog::start(Duration::from_secs(300));
-    for mechanism in ["async", "sync", "sigbus", "mprotect"] {
-        let config = Config::parse(&format!("limit=128M,heap=64M,mechanism={mechanism},verify=mark"));
+    for backing in ["anon", "shmem"] {
+        // With other mechanisms the faults themselves hold it back.
+        let config = Config::parse(&format!("limit=128M,heap=64M,mechanism=async,backing={backing},verify=mark"));
         let heap = Heap::new(&config.expect("valid keys")).expect("works on this machine");
         let heard = Arc::new(Heard::default());
         heap.raw().add_listener(heard.clone());
@@ -89,7 +88,7 @@ fn rounds_shrink_under_a_program_that_writes_all_the_time_and_allocates_nothing(
                 }
                 // No cycle runs any more, so nobody is held back.
                 m.poll();
-                assert!(!m.poll_requested(), "{mechanism}");
+                assert!(!m.poll_requested(), "{backing}");
                 let slots = array.get(&m).expect("rooted").value();
                 for (index, slot) in slots.iter().enumerate() {
                     let node = slot.get(&m).expect("every slot has one");
@@ -97,9 +96,9 @@ fn rounds_shrink_under_a_program_that_writes_all_the_time_and_allocates_nothing(
                     assert_eq!(
                         (node.number, to.number),
                         (index as u64, ((index + turn) % OBJECTS) as u64),
-                        "{mechanism}"
+                        "{backing}"
                     );
-                    assert!(node.rest.iter().all(|word| *word == 0), "{mechanism}");
+                    assert!(node.rest.iter().all(|word| *word == 0), "{backing}");
                 }
             });
             let mut m = heap.attach();
@@ -110,7 +109,6 @@ fn rounds_shrink_under_a_program_that_writes_all_the_time_and_allocates_nothing(
             over.store(true, Ordering::Relaxed);
             m.blocking(|| writer.join()).expect("nothing is lost");
         });
-        assert!(heard.rests.load(Ordering::Relaxed) > 0, "{mechanism}: nobody was held back");
-        assert_eq!(heap.summary().verify_failures, 0, "{mechanism}");
+        assert_eq!(heap.summary().verify_failures, 0, "{backing}");
     }
 }
