@@ -24,8 +24,8 @@ DEFECTS = [
     Defect(
         "mark-before-arming",
         "gc/src/cycle/mod.rs",
-        "        let (mut armed, _) = self.take_written();",
-        "        self.drain(Vec::new(), &roots);\n        let (mut armed, _) = self.take_written();",
+        "        let mut armed = self.arm();",
+        "        self.drain(Vec::new(), &roots);\n        let mut armed = self.arm();",
         "objects are traced before their pages are armed",
         ["old_graph survives_async"],
     ),
@@ -48,8 +48,8 @@ DEFECTS = [
     Defect(
         "round-forgets-pages",
         "gc/src/cycle/mod.rs",
-        "            self.drain(written, &roots);\n            self.report.rounds += 1;",
-        "            self.drain(Vec::new(), &roots);\n            self.report.rounds += 1;",
+        "            self.drain(written, &roots);\n            let marked = self.objects_marked() - marked;",
+        "            self.drain(Vec::new(), &roots);\n            let marked = self.objects_marked() - marked;",
         "a round arms written pages and does not trace them",
         ["old_graph survives_async"],
     ),
