@@ -221,11 +221,11 @@ impl Mutator {
         if self.rested.is_some_and(|rested| rested.elapsed() < run) {
             return;
         }
-        let rested = |time| {
-            shared.stats.record_stall(time, StallCause::Throttle);
-            shared.listen(|listener| listener.mutator_stalled(time, StallCause::Throttle));
-        };
-        let pause = shared.rendezvous.rest(&self.party, &|party| shared.hand_over(party), rest, &rested);
+        let since = Instant::now();
+        let (rested, pause) = shared.rendezvous.rest(&self.party, &|party| shared.hand_over(party), rest);
+        // Only now: another mutator may have forked meanwhile, and in the child a listener's own lock would have been held for ever.
+        shared.stats.record_stall(rested, StallCause::Throttle);
+        shared.listen(|listener| listener.mutator_stalled(since, rested, StallCause::Throttle));
         if let Some(stop) = pause {
             shared.listen_to_threads(|listener| listener.mutator_resumed(&stop));
         }
@@ -302,7 +302,7 @@ impl Mutator {
         }
         let stalled = start.elapsed();
         self.shared().stats.record_stall(stalled, StallCause::Allocation);
-        self.shared().listen(|listener| listener.mutator_stalled(stalled, StallCause::Allocation));
+        self.shared().listen(|listener| listener.mutator_stalled(start, stalled, StallCause::Allocation));
         if fits { Ok(()) } else { Err(OutOfMemory { requested: bytes, limit, collected: self.shared().collects() }) }
     }
 

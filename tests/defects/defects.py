@@ -92,8 +92,8 @@ DEFECTS = [
     Defect(
         "rest-without-coming-back",
         "gc/src/cycle/rendezvous.rs",
-        "        rested(start.elapsed());\n        self.come_back(party)",
-        "        rested(start.elapsed());\n        None",
+        "        (rested, self.come_back(party))",
+        "        (rested, None)",
         "a throttled mutator goes on and still counts as away",
         ["old_graph survives_async"],
     ),

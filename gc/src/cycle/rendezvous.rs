@@ -257,19 +257,13 @@ impl Rendezvous {
         visit
     }
 
-    /// A mutator that is held back rests; `rested` hears for how long. Returns the wait for a stop that was under way when it was over.
-    pub fn rest(
-        &self,
-        party: &Party,
-        hand_over: &dyn Fn(&Party),
-        rest: Duration,
-        rested: &dyn Fn(Duration),
-    ) -> Option<MutatorStop> {
+    /// A mutator that is held back rests. Returns how long, and the wait for a stop that was under way when the rest was over.
+    pub fn rest(&self, party: &Party, hand_over: &dyn Fn(&Party), rest: Duration) -> (Duration, Option<MutatorStop>) {
         let start = Instant::now();
         self.go_away(party, hand_over);
         thread::sleep(rest);
-        rested(start.elapsed());
-        self.come_back(party)
+        let rested = start.elapsed();
+        (rested, self.come_back(party))
     }
 
     /// The mutator's thread is about to block. Its roots stay as they are until [`Rendezvous::come_back`].

@@ -80,8 +80,8 @@ pub trait EventListener: Send + Sync {
     fn mutator_resumed(&self, stop: &MutatorStop) {}
     /// `bytes` bytes of free memory were given back to the operating system.
     fn memory_released(&self, bytes: u64) {}
-    /// A mutator went on after the collector had made it wait for `duration`; pauses are not stalls.
-    fn mutator_stalled(&self, duration: Duration, cause: StallCause) {}
+    /// A mutator went on after the collector had made it wait, for `duration` from `since` on; pauses are not stalls.
+    fn mutator_stalled(&self, since: Instant, duration: Duration, cause: StallCause) {}
 }
 
 impl EventListener for () {}
@@ -272,7 +272,7 @@ mod tests {
         listener.pause_ended(Duration::from_micros(700));
         listener.cycle_ended(&CycleReport { number: 7, ..CycleReport::default() });
         listener.memory_released(1 << 16);
-        listener.mutator_stalled(Duration::from_millis(1), StallCause::Throttle);
+        listener.mutator_stalled(Instant::now(), Duration::from_millis(1), StallCause::Throttle);
     }
 
     #[test]

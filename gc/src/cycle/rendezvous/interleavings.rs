@@ -86,7 +86,7 @@ impl Meeting {
             self.rendezvous.safepoint(&seen.party, &|party| self.hand_over(party));
             if seen.party.is_throttled() {
                 let rest = Duration::from_millis(1);
-                self.rendezvous.rest(&seen.party, &|party| self.hand_over(party), rest, &|_| ());
+                self.rendezvous.rest(&seen.party, &|party| self.hand_over(party), rest);
             }
         }
     }

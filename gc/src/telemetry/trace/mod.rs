@@ -305,14 +305,14 @@ impl EventListener for Trace {
         state.span(tid, name, since, since + stop.duration.as_nanos() as u64, format_args!(""));
     }
 
-    fn mutator_stalled(&self, duration: Duration, cause: StallCause) {
+    fn mutator_stalled(&self, since: Instant, duration: Duration, cause: StallCause) {
         let name = match cause {
             StallCause::Allocation => "wait for memory",
             StallCause::Throttle => "throttled",
         };
         let (mut state, tid) = self.track(Track::Mutator);
-        let now = self.clock.now();
-        state.span(tid, name, now.saturating_sub(duration.as_nanos() as u64), now, format_args!(""));
+        let since = self.clock.at(since);
+        state.span(tid, name, since, since + duration.as_nanos() as u64, format_args!(""));
     }
 }
 
