@@ -33,7 +33,7 @@ pub const GAVE_UP: &str = "another thread failed";
 /// ever.
 const PATIENCE: u32 = 100;
 
-/// A safepoint shorter than this did nothing but read the clock.
+/// A safepoint shorter than this did no more than read the clock: one that hands over roots takes a lock, and a rest half a millisecond.
 const NOTED_NS: u64 = 500;
 
 /// What the threads of a run have in common.
